@@ -1,0 +1,1 @@
+"""The ``sensorad`` command: options, files and words around the library, one command per file."""

@@ -1,0 +1,109 @@
+"""``sensorad score``: one score for every row of a log, block by block, and the events among them."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sensorad.errors import DataError, UsageError
+from sensorad_cli.files import STANDARD, claim_output, log_paths, written
+from sensorad_cli.group import command as make_command
+from sensorad_cli.log_options import LogOptions, log_options
+from sensorad_cli.output import Output
+from sensorad_cli.scoring import ScoringRun, score_to_files
+from sensorad_cli.tally import event_rows
+
+if TYPE_CHECKING:
+    from sensorad.logs import SortedLog
+
+__all__ = ["command"]
+
+ALARMS_FOUND = 10
+
+
+@make_command("score")
+@click.argument("logs", nargs=-1, required=True, metavar="LOG...")
+@click.option("-m", "--model", required=True, metavar="MODEL", help="Detector made by fit.")
+@click.option("-o", "--output", "target", required=True, metavar="SCORES", help="Parquet, or CSV by its name; - is stdout.")
+@click.option("--events", "events_target", metavar="EVENTS", help="Also write the events: Parquet, or CSV by its name.")
+@click.option("--exit-code", is_flag=True, help=f"End with code {ALARMS_FOUND} when there are events.")
+@click.option(
+    "--skip-bad/--no-skip-bad",
+    default=True,
+    show_default=True,
+    help="Of several files, score the good ones, name the bad ones and end with code 3; or stop at a bad one.",
+)
+@click.option("--force", is_flag=True, help="Replace output that exists.")
+@log_options()
+@click.pass_context
+def command(
+    ctx: click.Context,
+    logs: tuple[str, ...],
+    model: str,
+    target: str,
+    events_target: str | None,
+    exit_code: bool,
+    skip_bad: bool,
+    force: bool,
+    log_options: LogOptions,
+) -> int:
+    """Score every row of a log: Parquet or CSV files, directories, - for stdin.
+
+    Each input row gets one output row with a status; a log of any length is streamed. Columns are matched by
+    name and checked before the first row is scored.
+    """
+    import sensorad
+
+    output = ctx.ensure_object(Output)
+    output.stdout_is_data = STANDARD in (target, events_target)
+    scores = claim_output(target, force=force, inputs=logs)
+    events = claim_output(events_target, force=force, inputs=logs, option="--events") if events_target else None
+    if target == events_target:
+        raise UsageError(f"scores and events cannot both go to {target}", hint="write one of them elsewhere")
+    detector = sensorad.load(model)
+    sources = log_paths(ctx, logs)
+    log = detector.open_log(
+        sources,
+        format=log_options.log_format(detector.format_),
+        allow_missing=log_options.allow_missing,
+        strict=log_options.strict,
+        skip_bad_files=skip_bad and (len(sources) > 1 or Path(sources[0]).is_dir()),
+    )
+    with ExitStack() as stack:
+        scores_table = stack.enter_context(written(scores, "scores.csv"))
+        events_table = stack.enter_context(written(events, "events.csv")) if events_target else None
+        progress = stack.enter_context(output.progress())
+        run = score_to_files(detector, log, scores_table, events_table, force=force, progress=progress)
+    _summarise(output, log, run, target, events_target)
+    _refuse_bad_files(log)
+    return ALARMS_FOUND if exit_code and run.events else 0
+
+
+def _summarise(output: Output, log: SortedLog, run: ScoringRun, target: str, events_target: str | None) -> None:
+    bad = {name: str(error) for name, error in log.log.bad_files.items()}
+    rows = [*run.tally.rows(), *event_rows(run.events)]
+    rows += [("note", note) for note in log.notes if not note.startswith("file skipped")]
+    rows += [("skipped", f"{name}: {error}") for name, error in bad.items()]
+    rows += [("scores", target)] + ([("events", events_target)] if events_target else [])
+    data = run.tally.to_json() | {
+        "events": len(run.events),
+        "threshold": run.tally.threshold,
+        "files": list(log.log.files),
+        "skipped": bad,
+        "notes": log.notes,
+        "outputs": {"scores": target, "events": events_target},
+    }
+    output.summary(f"Scored {max(1, len(log.log.files)):,} file(s)", rows, data)
+
+
+def _refuse_bad_files(log: SortedLog) -> None:
+    bad, n_good = log.log.bad_files, len(log.log.files)
+    if bad:
+        raise DataError(
+            f"{len(bad)} of {n_good + len(bad)} files could not be scored",
+            where=", ".join(bad),
+            hint="the summary says why; the others were scored",
+        )

@@ -1,0 +1,111 @@
+"""What a report shows, collected from a detector, its stored scores and the log behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sensorad.report import LabelInterval, ReportData, SnippetSampler, TimelineSampler, TraceSampler
+from sensorad_cli.blocks import paired
+
+if TYPE_CHECKING:
+    from sensorad.detector import Detector
+    from sensorad.logs import Labels, SensorLog, StoredScores
+    from sensorad.types import Event
+    from sensorad_cli.output import Progress
+
+__all__ = ["label_intervals", "report_on_detector", "report_on_scores"]
+
+ROWS = 16_384
+
+
+def report_on_detector(detector: Detector, title: str) -> ReportData:
+    """The model card and the alarm line."""
+    return ReportData(
+        title=title,
+        subtitle="What the detector has learned, and what its alarm line promises",
+        card=detector.describe(),
+        threshold=_threshold(detector),
+        notes=detector.notes_,
+    )
+
+
+def report_on_scores(
+    stored: StoredScores,
+    events: Sequence[Event],
+    *,
+    title: str,
+    detector: Detector | None = None,
+    log: SensorLog | None = None,
+    labels: Sequence[LabelInterval] = (),
+    runtime: dict[str, Any] | None = None,
+    notes: Sequence[str] = (),
+    progress: Progress,
+) -> ReportData:
+    """Scores over time and events; with the log also the sensors' values, with the detector what it promises.
+
+    Parameters
+    ----------
+    log
+        The log that was scored: sensors are drawn from it, in a pass of its own.
+
+    Raises
+    ------
+    DataError
+        The log is not the one that was scored.
+    """
+    timeline = TimelineSampler()
+    steps: list[float] = []
+    for block in stored.blocks(ROWS):
+        timeline.add(block)
+        steps += _step_seconds(block.time, block.group)
+        progress("reading scores", sum(timeline.status_counts.values()) / max(1, stored.n_rows))
+    traces = TraceSampler(stored.schema)
+    snippets = SnippetSampler(stored.schema, events, row_seconds=float(np.median(steps)) if steps else 60.0)
+    if log is not None:
+        n_rows = 0
+        for rows, scores in paired(log.blocks(ROWS), stored.blocks(ROWS), ", ".join(log.files)):
+            traces.add(rows)
+            snippets.add(rows, scores)
+            n_rows += len(rows)
+            progress("reading the log", n_rows / max(1, stored.n_rows))
+    threshold = _threshold(detector) if detector is not None else {"threshold": stored.threshold}
+    return ReportData(
+        title=title,
+        subtitle=f"{stored.n_rows:,} rows, {len(stored.schema)} sensors",
+        card=detector.describe() if detector is not None else {"sensors": stored.schema.to_json()},
+        threshold=threshold,
+        timeline=timeline.result(),
+        events=events,
+        sensor_traces=traces.result() if log is not None else (),
+        snippets=snippets.result(),
+        event_scores=snippets.scores(),
+        status_counts=timeline.status_counts,
+        reason_counts=timeline.reason_counts,
+        labels=labels,
+        runtime=runtime or {},
+        notes=[*notes, *(detector.notes_ if detector is not None else [])],
+        warnings=[f"{name} was not scored: {error}" for name, error in stored.metadata.get("bad_files", {}).items()],
+    )
+
+
+def label_intervals(labels: Labels) -> list[LabelInterval]:
+    """Labels of a table as the report draws them."""
+    rows = zip(labels.start.tolist(), labels.end.tolist(), labels.kind, labels.group, strict=True)
+    return [LabelInterval(start, end, kind, group) for start, end, kind, group in rows]
+
+
+def _threshold(detector: Detector) -> dict[str, Any]:
+    result = detector.threshold_result_
+    budget = {"budget": result.parameters["budget"]} if "budget" in result.parameters else {}
+    return result.to_json() | {"statement": result.statement()} | budget
+
+
+def _step_seconds(time: np.ndarray[Any, np.dtype[np.int64]], group: np.ndarray[Any, np.dtype[np.int32]]) -> list[float]:
+    """The usual step within the block, as a list of one or none."""
+    order = np.lexsort((time, group))
+    steps = np.diff(time[order])[np.diff(group[order]) == 0]
+    steps = steps[steps > 0]
+    return [float(np.median(steps)) / 1e9] if len(steps) else []

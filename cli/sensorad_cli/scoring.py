@@ -1,0 +1,87 @@
+"""One pass over a log: scores to a file block by block, counts and events on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sensorad_cli.output import Progress
+from sensorad_cli.tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sensorad.detector import Detector
+    from sensorad.logs import SortedLog
+    from sensorad.types import Event, ScoreBlock
+
+__all__ = ["ScoringRun", "score_to_files"]
+
+
+@dataclass
+class ScoringRun:
+    """What came out of scoring a log, beside the files."""
+
+    tally: Tally
+    events: list[Event] = field(default_factory=list)
+
+
+def score_to_files(
+    detector: Detector,
+    log: SortedLog,
+    scores: Path,
+    events: Path | None = None,
+    *,
+    force: bool = False,
+    progress: Progress,
+    watch: Callable[[ScoreBlock], None] | None = None,
+) -> ScoringRun:
+    """Write the scores of every row, and the events if a path is given; both files are complete or absent.
+
+    Memory does not depend on the length of a log that is in time order.
+
+    Parameters
+    ----------
+    watch
+        Called with every block, for those who want to see the scores as well.
+    """
+    from sensorad.logs import ScoreWriter, write_events
+
+    run = ScoringRun(Tally(detector.threshold_))
+    builder = detector.event_builder()
+    reader = log.log
+    with ScoreWriter(
+        scores,
+        log.schema,
+        reader.time_name,
+        reader.group_name,
+        detector.threshold_,
+        extra_metadata=_origin(detector, log),
+        force=force,
+        sort_back=log.n_unsorted > 0,
+        time_unit=reader.time_unit,
+    ) as writer:
+        for block in detector.score_blocks(log):
+            writer.write(block)
+            run.tally.add(block)
+            run.events += builder.update(block)
+            if watch is not None:
+                watch(block)
+            progress("scoring", run.tally.n_rows / reader.n_rows if reader.n_rows else None)
+        run.events += builder.finish()
+        run.tally.check(None if reader.bad_files else reader.n_rows)
+        # Inside: scores without the events that were asked for would look like a finished run.
+        if events is not None:
+            write_events(events, run.events, reader.group_name, force=force)
+    return run
+
+
+def _origin(detector: Detector, log: SortedLog) -> dict[str, Any]:
+    """What a reader of the scores should know: which weights made them, from which files, in which order."""
+    return {
+        "files": list(log.log.files),
+        "bad_files": {name: str(error) for name, error in log.log.bad_files.items()},
+        "n_unsorted": log.n_unsorted,
+        "rule": detector.rule_.to_json(),
+    }

@@ -1,0 +1,81 @@
+"""Counts of a scoring run that must balance, and the words for them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from sensorad.errors import SensoradError
+from sensorad.types import REASONS, STATUSES, Event, ScoreBlock
+
+__all__ = ["Tally", "event_rows"]
+
+
+class Tally:
+    """Rows by status and reason, and alarms, over all blocks of a run.
+
+    Parameters
+    ----------
+    threshold
+        The alarm line.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
+        self.n_rows = 0
+        self.n_alarms = 0
+        self._status = np.zeros(len(STATUSES), np.int64)
+        self._reason = np.zeros(len(REASONS), np.int64)
+
+    def add(self, block: ScoreBlock) -> None:
+        """Count one block."""
+        self.n_rows += len(block)
+        self.n_alarms += int(np.count_nonzero(block.score > self.threshold))
+        self._status += np.bincount(block.status, minlength=len(STATUSES))
+        self._reason += np.bincount(block.reason, minlength=len(REASONS))
+
+    @property
+    def status(self) -> dict[str, int]:
+        """Rows by status, all named."""
+        return dict(zip(STATUSES, self._status.tolist(), strict=True))
+
+    @property
+    def reason(self) -> dict[str, int]:
+        """Rows by reason, those met."""
+        return {name: n for name, n in zip(REASONS, self._reason.tolist(), strict=True) if name and n}
+
+    def check(self, n_read: int | None) -> None:
+        """Refuse to end a run in which a row got lost or doubled."""
+        if sum(self.status.values()) != self.n_rows or n_read not in (None, self.n_rows):
+            raise SensoradError(f"rows do not balance: {n_read} read, {self.n_rows} scored, by status {self.status}")
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The counts in words."""
+        by_status = " + ".join(f"{n:,} {name}" for name, n in self.status.items() if n) or "none"
+        lines = [("rows", f"{self.n_rows:,} = {by_status}")]
+        if self.reason:
+            lines.append(("reasons", ", ".join(f"{name} {n:,}" for name, n in self.reason.items())))
+        return [*lines, ("alarm rows", f"{self.n_alarms:,} above the alarm line {self.threshold:.4g}")]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"rows": self.n_rows, "status": self.status, "reasons": self.reason, "alarm_rows": self.n_alarms}
+
+
+def event_rows(events: Sequence[Event]) -> list[tuple[str, str]]:
+    """How many events of which kind, and the most severe one, in words."""
+    if not events:
+        return [("events", "none")]
+    kinds = ", ".join(f"{n} {kind}" for kind, n in _kinds(events).items())
+    worst = max(events, key=lambda event: event.severity)
+    when = np.datetime_as_string(np.datetime64(worst.peak, "ns"), unit="s")
+    machine = f" on {worst.group}" if worst.group else ""
+    blamed = ", ".join(f"{name} {share:.0%}" for name, share in zip(worst.sensors[:3], worst.shares, strict=False))
+    lines = [("events", f"{len(events):,} ({kinds})")]
+    return [*lines, ("most severe", f"{worst.severity:.2f} x the alarm line at {when}Z{machine}: {blamed or 'no sensor'}")]
+
+
+def _kinds(events: Iterable[Event]) -> dict[str, int]:
+    return dict(sorted(Counter(event.kind for event in events).items()))

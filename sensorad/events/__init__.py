@@ -1,0 +1,22 @@
+"""From scores to findings: one event rule and one builder for calibration, batch and stream."""
+
+from sensorad.events.builder import EventBuilder, counted_rows
+from sensorad.events.curve import EventCurve, event_curve
+from sensorad.events.decluster import cluster_peaks
+from sensorad.events.identity import event_id
+from sensorad.events.kinds import event_kind
+from sensorad.events.rule import EventRule
+from sensorad.events.spans import EventSpans, event_spans
+
+__all__ = [
+    "EventBuilder",
+    "EventCurve",
+    "EventRule",
+    "EventSpans",
+    "cluster_peaks",
+    "counted_rows",
+    "event_curve",
+    "event_id",
+    "event_kind",
+    "event_spans",
+]

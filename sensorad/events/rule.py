@@ -1,0 +1,102 @@
+"""The event rule: when a run of high scores becomes an event, when it ends, and what kind it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from math import isfinite
+from typing import Any
+
+from sensorad.errors import UsageError
+
+__all__ = ["EventRule"]
+
+
+@dataclass(frozen=True, slots=True)
+class EventRule:
+    """How scores and a threshold make events; the same rule serves calibration, batch and stream.
+
+    An event opens on a row with score > threshold and goes on while scored rows stay at or above
+    ``release * threshold``. A new opening at most ``merge_gap_rows`` rows after the last row of an event
+    continues that event. An event with fewer than ``min_rows`` rows above the threshold is dropped.
+    A row without a score neither opens nor ends anything, but rows count towards the gap whether scored or
+    not, and so do rows that are missing altogether, if ``step_seconds`` is known.
+
+    Parameters
+    ----------
+    merge_gap_rows
+        Longest pause, in rows of the same machine, that is bridged. The default is the default window length:
+        one disturbance raises the scores of all windows that contain it, perhaps with dips.
+    min_rows
+        Rows above the threshold that an event needs.
+    release
+        Fraction of the threshold, in (0, 1], below which a run ends. 1 switches hysteresis off.
+    point_rows
+        Longest disturbance, in rows, that still counts as a point.
+    echo_rows
+        Rows after a bad row whose own one-step error that row can spoil: the lags of the autoregression.
+    window_rows
+        Rows after a bad row whose score that row can raise: the window length, plus any smoothing.
+    surprise_level
+        ``row_surprise`` from which a row is abnormal in itself; 3 means one normal row in 1,000.
+    step_seconds
+        Usual time between two rows; None = time gaps are not looked at, only rows are counted.
+
+    Raises
+    ------
+    UsageError
+        A value is outside its range.
+
+    Examples
+    --------
+    >>> rule = EventRule(merge_gap_rows=10, release=0.7)
+    >>> EventRule.from_json(rule.to_json()) == rule
+    True
+    """
+
+    merge_gap_rows: int = 30
+    min_rows: int = 1
+    release: float = 0.8
+    point_rows: int = 3
+    echo_rows: int = 10
+    window_rows: int = 30
+    surprise_level: float = 3.0
+    step_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("merge_gap_rows", 0),
+            ("min_rows", 1),
+            ("point_rows", 1),
+            ("echo_rows", 0),
+            ("window_rows", 1),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise UsageError(f"{name} must be a whole number of at least {least}, got {value!r}", where="EventRule")
+        if not _is_number(self.release) or not 0 < self.release <= 1:
+            raise UsageError(
+                f"release must be above 0 and at most 1, got {self.release!r}",
+                where="EventRule",
+                hint="it is a fraction of the threshold, 0.8 for instance",
+            )
+        if not _is_number(self.surprise_level) or self.surprise_level <= 0:
+            raise UsageError(f"surprise_level must be positive, got {self.surprise_level!r}", where="EventRule")
+        if self.step_seconds is not None and (not _is_number(self.step_seconds) or self.step_seconds <= 0):
+            raise UsageError(f"step_seconds must be positive or None, got {self.step_seconds!r}", where="EventRule")
+
+    def to_json(self) -> dict[str, Any]:
+        """The rule as plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> EventRule:
+        """The rule of `to_json`; names left out take their defaults, unknown names are refused."""
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        if unknown:
+            raise UsageError(f"unknown event rule settings {unknown}", where="EventRule")
+        return cls(**values)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)

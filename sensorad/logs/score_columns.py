@@ -1,0 +1,222 @@
+"""The columns of a score table: `ScoreBlock` to Arrow and back, without a loop over rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorad.errors import DataError, SchemaError, UsageError
+from sensorad.logs.arrays import first_null, numpy_of
+from sensorad.logs.failures import Place
+from sensorad.logs.names import NameTable
+from sensorad.types import REASONS, STATUSES, TOP_SENSORS, ScoreBlock
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["ScoreColumns", "StampUnit", "finest_unit", "stamps_of", "time_in", "unit_of"]
+
+StampUnit = Literal["us", "ns"]
+
+
+def finest_unit(time: NDArray[np.int64]) -> StampUnit:
+    """Microseconds, unless a time (in ns) needs nanoseconds."""
+    return "ns" if (time % 1_000).any() else "us"
+
+
+def time_in(time: NDArray[np.int64], unit: StampUnit) -> pa.Array:
+    """Nanoseconds as UTC time stamps of the given unit.
+
+    Raises
+    ------
+    DataError
+        If the unit cannot hold a time exactly.
+    """
+    import pyarrow as pa
+
+    if unit == "us" and (time % 1_000).any():
+        row = int(np.flatnonzero(time % 1_000)[0])
+        raise DataError(
+            f"time {np.datetime64(int(time[row]), 'ns')}Z needs nanoseconds", hint="write with time_unit='ns'"
+        )
+    return pa.array(time if unit == "ns" else time // 1_000, pa.int64()).cast(pa.timestamp(unit, "UTC"))
+
+
+def unit_of(schema: pa.Schema, name: str) -> StampUnit:
+    """Resolution of a time column; microseconds if there is no such column, for the schema check to find."""
+    is_fine = name in schema.names and getattr(schema.field(name).type, "unit", "us") == "ns"
+    return "ns" if is_fine else "us"
+
+
+def stamps_of(array: pa.Array) -> NDArray[np.int64]:
+    """The inverse of `time_in`."""
+    import pyarrow as pa
+
+    ticks = numpy_of(array.cast(pa.int64()))
+    return np.asarray(ticks * (1 if array.type.unit == "ns" else 1_000))
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreColumns:
+    """Layout of one score table.
+
+    Attributes
+    ----------
+    sensor_names : tuple of str
+    time : str
+        Name of the time column, taken from the log.
+    group : str, optional
+        Name of the group column, where the log has one.
+    threshold : float, optional
+        The alarm line; severity and alarm are null without it.
+    time_unit : {"us", "ns"}
+
+    Raises
+    ------
+    SchemaError
+        If the time or group column has the name of a score column.
+    UsageError
+        If the threshold is not a positive number.
+    """
+
+    sensor_names: tuple[str, ...]
+    time: str
+    group: str | None
+    threshold: float | None
+    time_unit: StampUnit = "us"
+
+    def __post_init__(self) -> None:
+        threshold = self.threshold
+        if threshold is not None and not (math.isfinite(threshold) and threshold > 0):
+            raise UsageError(f"threshold must be a positive number, got {threshold}")
+        names = self.schema.names
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise SchemaError(f"column {twice!r} of the log has the name of a score column", hint="rename it")
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema, in the order of the columns."""
+        import pyarrow as pa
+
+        floats = pa.list_(pa.float32())
+        columns = {self.time: pa.timestamp(self.time_unit, "UTC")}
+        pairs = [*columns.items(), *([(self.group, pa.string())] if self.group is not None else [])]
+        pairs += [
+            ("score", pa.float64()),
+            ("severity", pa.float64()),
+            ("alarm", pa.bool_()),
+            ("status", pa.string()),
+            ("reason", pa.string()),
+            ("top_sensors", pa.list_(pa.string())),
+            ("top_shares", floats),
+            ("top_expected", floats),
+            ("top_actual", floats),
+            ("row_surprise", pa.float32()),
+        ]
+        return pa.schema(pairs)
+
+    def batch(self, block: ScoreBlock) -> pa.RecordBatch:
+        """The block as Arrow columns; NaN becomes null."""
+        import pyarrow as pa
+
+        has_score = ~np.isnan(block.score)
+        severity = np.full(len(block), np.nan)
+        if self.threshold is None:
+            alarm = pa.nulls(len(block), pa.bool_())
+        else:
+            severity = block.score / self.threshold
+            alarm = pa.array(block.score > self.threshold, mask=~has_score)
+        is_named = block.top_sensors >= 0  # (T, K)
+        offsets = np.zeros(len(block) + 1, np.int32)
+        np.cumsum(is_named.sum(axis=1), out=offsets[1:])
+        columns = [time_in(block.time, self.time_unit)]
+        if self.group is not None:
+            columns.append(_words(block.group_names, block.group))
+        columns += [
+            _nullable(block.score),
+            _nullable(severity),
+            alarm,
+            _words(STATUSES, block.status),
+            _words(REASONS, block.reason),
+            pa.ListArray.from_arrays(offsets, _words(self.sensor_names, block.top_sensors[is_named])),
+            pa.ListArray.from_arrays(offsets, pa.array(block.top_shares[is_named])),
+            pa.ListArray.from_arrays(offsets, _nullable(block.top_expected[is_named])),
+            pa.ListArray.from_arrays(offsets, _nullable(block.top_actual[is_named])),
+            _nullable(block.row_surprise),
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+    def block(self, batch: pa.RecordBatch, groups: NameTable, place: Place) -> ScoreBlock:
+        """The inverse of `batch`; ``index`` counts from the first row of ``place``."""
+        import pyarrow.compute as pc
+
+        n_rows = len(batch)
+        names = batch.column("top_sensors")
+        lengths = numpy_of(pc.list_value_length(names).fill_null(0)).astype(np.int64)
+        for name in ("top_shares", "top_expected", "top_actual"):
+            other = numpy_of(pc.list_value_length(batch.column(name)).fill_null(0))
+            if (other != lengths).any():
+                raise DataError(f"{name} and top_sensors differ in length", where=place.at(name))
+        n_top = max(TOP_SENSORS, int(lengths.max(initial=0)))
+        row = np.repeat(np.arange(n_rows), lengths)
+        cell = (row, np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths))
+
+        def filled(name: str, default: float) -> NDArray[np.float32]:
+            out = np.full((n_rows, n_top), default, np.float32)
+            out[cell] = _floats(batch.column(name).flatten())
+            return out
+
+        top_sensors = np.full((n_rows, n_top), -1, np.int16)
+        top_sensors[cell] = _positions(names.flatten(), self.sensor_names, "top_sensors", place)
+        group = np.zeros(n_rows, np.int32)
+        if self.group is not None:
+            group = groups.encode(batch.column(self.group), self.group, place, "")
+        return ScoreBlock(
+            index=np.arange(place.first_row, place.first_row + n_rows),
+            time=stamps_of(batch.column(self.time)),
+            group=group,
+            group_names=("",) if self.group is None else groups.names,
+            score=_floats(batch.column("score")),
+            row_surprise=_floats(batch.column("row_surprise")),
+            status=_positions(batch.column("status"), STATUSES, "status", place).astype(np.uint8),
+            reason=_positions(batch.column("reason"), REASONS, "reason", place).astype(np.uint8),
+            top_sensors=top_sensors,
+            top_shares=filled("top_shares", 0),
+            top_expected=filled("top_expected", np.nan),
+            top_actual=filled("top_actual", np.nan),
+        )
+
+
+def _words(names: Sequence[str], positions: NDArray[Any]) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(list(names), pa.string()).take(pa.array(positions))
+
+
+def _nullable(values: NDArray[Any]) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(values, mask=np.isnan(values))
+
+
+def _floats(array: pa.Array) -> NDArray[Any]:
+    out = numpy_of(array.fill_null(float("nan")))
+    return np.array(out)  # a copy: Arrow memory is read-only
+
+
+def _positions(words: pa.Array, names: Sequence[str], column: str, place: Place) -> NDArray[np.int64]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = pc.index_in(words, value_set=pa.array(list(names), pa.string()))
+    row = first_null(found)
+    if row is not None:
+        word = words[row].as_py()
+        raise DataError(f"unknown {column} {word!r}", where=place.at(column), hint="was the file edited?")
+    return numpy_of(found).astype(np.int64)

@@ -1,0 +1,193 @@
+"""`ScoreWriter` and `score_table`: score blocks to one file or one table, rows as they came in."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from sensorad.errors import DataError, UsageError
+from sensorad.logs.atomic import NewFile
+from sensorad.logs.frames import TableKind, convert_table
+from sensorad.logs.score_columns import ScoreColumns, StampUnit, finest_unit
+from sensorad.logs.sealed_json import FORMAT, sealed
+from sensorad.logs.table_sink import ROW_GROUP, CsvSink, ParquetSink, open_sink
+from sensorad.types import ScoreBlock, SensorSchema
+
+__all__ = ["ScoreWriter", "score_table"]
+
+
+class ScoreWriter:
+    """Writes SCORES.parquet (or .csv) block by block; the file is there when all of it is, or not at all.
+
+    Parameters
+    ----------
+    path
+        Target; a name that ends with .csv gives CSV, which `read_scores` does not read.
+    schema
+        The sensors that ``top_sensors`` points to; stored with the scores.
+    time_name, group_name
+        Names of the log's own columns.
+    threshold
+        The alarm line, or None for scores without one.
+    extra_metadata
+        Further JSON values to store with the scores.
+    force
+        Replace an existing file.
+    sort_back
+        The blocks come in another order than the rows of the log: hold them all and write by ``index``.
+    time_unit
+        Resolution of the time column (`SensorLog.time_unit`); None takes what the first block needs.
+
+    Raises
+    ------
+    StorageError
+        If the file exists or cannot be written.
+    DataError
+        If rows come twice, or out of order without ``sort_back``.
+
+    Examples
+    --------
+    >>> with ScoreWriter("scores.parquet", schema, "time", None, 3.5) as writer:  # doctest: +SKIP
+    ...     for block in blocks:
+    ...         writer.write(block)
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        schema: SensorSchema,
+        time_name: str,
+        group_name: str | None,
+        threshold: float | None,
+        extra_metadata: Mapping[str, Any] | None = None,
+        force: bool = False,
+        sort_back: bool = False,
+        time_unit: StampUnit | None = None,
+    ) -> None:
+        self._columns = (schema.names, time_name, group_name, threshold)
+        ScoreColumns(*self._columns)
+        own = {
+            "format": FORMAT,
+            "kind": "scores",
+            "time": time_name,
+            "group": group_name,
+            "threshold": threshold,
+            "sensors": schema.to_json(),
+        }
+        taken = sorted(set(own) & set(extra_metadata or {}))
+        if taken:
+            raise UsageError(f"metadata keys are taken: {', '.join(taken)}")
+        self._metadata = sealed({**own, **(extra_metadata or {})})
+        self._target = Path(path)
+        self._file = NewFile(path, force)
+        self._sort_back = sort_back
+        self._time_unit = time_unit
+        self._held: list[ScoreBlock] = []
+        self._temporary: Path | None = None
+        self._sink: ParquetSink | CsvSink | None = None
+        self._layout: ScoreColumns | None = None
+        self._last_index = -1
+        self.n_rows = 0
+
+    def __enter__(self) -> ScoreWriter:
+        self._temporary = self._file.__enter__()
+        return self
+
+    def write(self, block: ScoreBlock) -> None:
+        """Add a block; in bounded memory unless ``sort_back``."""
+        if self._temporary is None:
+            raise UsageError("ScoreWriter must be used in a with statement")
+        if not len(block):
+            return
+        self.n_rows += len(block)
+        if self._sort_back:
+            self._held.append(block)
+            return
+        steps = np.diff(block.index, prepend=self._last_index)
+        if (steps <= 0).any():
+            row = int(block.index[np.flatnonzero(steps <= 0)[0]])
+            raise DataError("score rows come twice or out of order", where=f"row {row}", hint="use sort_back=True")
+        self._last_index = int(block.index[-1])
+        self._write(block)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                for block in _by_index(self._held):
+                    self._write(block)
+                self._sink_for(None).close(complete=True)
+        except BaseException as err:
+            self._discard()
+            self._file.__exit__(type(err), err, err.__traceback__)
+            raise
+        if kind is not None:
+            self._discard()
+        self._file.__exit__(kind, error, trace)
+
+    def _write(self, block: ScoreBlock) -> None:
+        sink = self._sink_for(block)
+        if self._layout is not None:
+            sink.write(self._layout.batch(block))
+
+    def _sink_for(self, block: ScoreBlock | None) -> ParquetSink | CsvSink:
+        """The open sink; the first block settles the resolution of the time column."""
+        if self._sink is None:
+            unit = self._time_unit or ("us" if block is None else finest_unit(block.time))
+            self._layout = ScoreColumns(*self._columns, time_unit=unit)
+            temporary = self._temporary or self._target
+            self._sink = open_sink(self._target, temporary, self._layout.schema, self._metadata)
+        return self._sink
+
+    def _discard(self) -> None:
+        if self._sink is not None:
+            with contextlib.suppress(Exception):  # the failure that led here is the one to report
+                self._sink.close(complete=False)
+
+
+def score_table(
+    blocks: Iterable[ScoreBlock],
+    schema: SensorSchema,
+    time_name: str,
+    group_name: str | None,
+    threshold: float | None,
+    kind: TableKind,
+    time_unit: StampUnit | None = None,
+) -> Any:
+    """All scores as one table of the kind that came in (files give Arrow), rows in input order.
+
+    Columns as in SCORES.parquet. Without ``time_unit`` the time column takes the resolution that it needs.
+    """
+    import pyarrow as pa
+
+    held = [block for block in blocks if len(block)]
+    needs_ns = any(finest_unit(block.time) == "ns" for block in held)
+    layout = ScoreColumns(schema.names, time_name, group_name, threshold, time_unit or ("ns" if needs_ns else "us"))
+    table = pa.Table.from_batches([layout.batch(block) for block in _by_index(held)], schema=layout.schema)
+    return convert_table(table, kind)
+
+
+def _by_index(blocks: list[ScoreBlock]) -> Iterator[ScoreBlock]:
+    """The rows of all blocks by ascending index, in blocks again."""
+    if not blocks:
+        return
+    names = max((block.group_names for block in blocks), key=len)  # names only ever grow
+    arrays = {
+        name: np.concatenate([getattr(block, name) for block in blocks])
+        for name in ScoreBlock.__slots__
+        if name != "group_names"
+    }
+    order = np.argsort(arrays["index"], kind="stable")
+    repeated = np.flatnonzero(np.diff(arrays["index"][order]) == 0)
+    if len(repeated):
+        raise DataError("score rows come twice", where=f"row {arrays['index'][order[repeated[0]]]}")
+    for start in range(0, len(order), ROW_GROUP):
+        rows = order[start : start + ROW_GROUP]
+        yield ScoreBlock(group_names=names, **{name: array[rows] for name, array in arrays.items()})

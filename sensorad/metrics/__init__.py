@@ -1,0 +1,37 @@
+"""How good a detector is: rankings, volume under the surface, and what an operator sees."""
+
+from sensorad.metrics.events import (
+    DelaySummary,
+    delay_summary,
+    detection_rate,
+    event_recall,
+    event_recall_at,
+    false_alarm_events,
+    false_alarm_events_per_day,
+    false_alarm_rate,
+    label_events,
+    onset_delays,
+)
+from sensorad.metrics.period import series_period
+from sensorad.metrics.ranking import auc_pr, auc_roc
+from sensorad.metrics.vus import RangeArea, range_area, vus_pr, vus_roc
+
+__all__ = [
+    "DelaySummary",
+    "RangeArea",
+    "auc_pr",
+    "auc_roc",
+    "delay_summary",
+    "detection_rate",
+    "event_recall",
+    "event_recall_at",
+    "false_alarm_events",
+    "false_alarm_events_per_day",
+    "false_alarm_rate",
+    "label_events",
+    "onset_delays",
+    "range_area",
+    "series_period",
+    "vus_pr",
+    "vus_roc",
+]

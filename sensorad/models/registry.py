@@ -1,0 +1,87 @@
+"""Detector kinds by name: a new network is one file in this folder and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from sensorad.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+__all__ = ["MODELS", "ModelKind", "model_kind"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelKind:
+    """What the rest needs to know of a kind of model before it is built.
+
+    Attributes
+    ----------
+    name
+        Name in Python and on the command line.
+    summary
+        One line for people.
+    length
+        Default window length in rows.
+    objective
+        Default training objective; "" for a model without a network.
+    build
+        (n_sensors, length, settings, generator) -> network; None for a model without a network. Imports torch.
+    """
+
+    name: str
+    summary: str
+    length: int
+    objective: str = ""
+    build: Callable[[int, int, Mapping[str, Any], torch.Generator | None], nn.Module] | None = None
+
+
+def _lstm(n_sensors: int, length: int, settings: Mapping[str, Any], generator: torch.Generator | None) -> nn.Module:
+    from sensorad.models.lstm import LSTMAutoencoder, LSTMConfig
+
+    return LSTMAutoencoder(n_sensors, LSTMConfig(**settings), generator)
+
+
+def _transformer(
+    n_sensors: int, length: int, settings: Mapping[str, Any], generator: torch.Generator | None
+) -> nn.Module:
+    from sensorad.models.transformer import TransformerAutoencoder, TransformerConfig
+
+    return TransformerAutoencoder(n_sensors, length, TransformerConfig(**settings), generator)
+
+
+MODELS: Mapping[str, ModelKind] = MappingProxyType(
+    {
+        "linear": ModelKind("linear", "window-PCA and ridge autoregression across sensors", 30),
+        "lstm": ModelKind("lstm", "LSTM encoder-decoder on what the linear model leaves", 30, "denoising", _lstm),
+        "transformer": ModelKind(
+            "transformer", "Transformer encoder-decoder on patches of rows", 32, "denoising", _transformer
+        ),
+    }
+)
+
+
+def model_kind(name: str) -> ModelKind:
+    """The kind of that name.
+
+    Raises
+    ------
+    UsageError
+        No such model; names the closest one.
+
+    Examples
+    --------
+    >>> model_kind("linear").length
+    30
+    """
+    if name not in MODELS:
+        close = get_close_matches(name, MODELS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(sorted(MODELS))}"
+        raise UsageError(f"there is no model {name!r}", hint=hint)
+    return MODELS[name]

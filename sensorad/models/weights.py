@@ -1,0 +1,170 @@
+"""Weights as plain arrays, and weights drawn from a given generator: what every network shares.
+
+torch's layers draw their first weights from a global generator. Here layers are built without memory
+(`bare`) and filled by `initialise` from a generator that is passed in, so building a network changes
+nothing outside it and the same seed gives the same weights whatever ran before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from sensorad.errors import ArtefactError, UsageError
+
+__all__ = [
+    "at_least",
+    "bare",
+    "checked_options",
+    "initialise",
+    "load_state_arrays",
+    "parameter",
+    "state_arrays",
+    "state_shapes",
+]
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+LARGEST_SIZE = 65_536
+"""No layer of a network on windows is wider; a configuration from a file is held to it before memory is taken."""
+
+
+def at_least(smallest: int, largest: int = LARGEST_SIZE, **values: int) -> None:
+    """Refuse any of the named whole numbers outside [smallest, largest].
+
+    Raises
+    ------
+    UsageError
+        Naming the option, its value and the range.
+
+    Examples
+    --------
+    >>> at_least(1, width=64)
+    """
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int) or not smallest <= value <= largest:
+            raise UsageError(
+                f"{name} must be a whole number from {smallest} to {largest}, got {value!r}",
+                where="model configuration",
+            )
+
+
+def checked_options(config: type, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The options in a JSON object, if ``config`` knows all of them.
+
+    Raises
+    ------
+    UsageError
+        Naming those that it does not know.
+    """
+    known = [field.name for field in fields(config)]
+    if unknown := sorted(row.keys() - set(known)):
+        names = ", ".join(repr(name)[:60] for name in unknown[:5])
+        raise UsageError(f"unknown options: {names}", where="model configuration", hint=f"known: {', '.join(known)}")
+    return dict(row)
+
+
+def bare(layer: Callable[..., Layer], *sizes: int, **options: bool | int) -> Layer:
+    """A layer whose parameters have shapes but no memory and no values yet."""
+    return layer(*sizes, device="meta", **options)
+
+
+def parameter(*sizes: int) -> nn.Parameter:
+    """A free parameter (a table of positions, of queries), without memory or values yet."""
+    return nn.Parameter(torch.empty(sizes, device="meta"))
+
+
+def initialise(network: nn.Module, generator: torch.Generator | int | None) -> None:
+    """Give every parameter memory and a first value drawn from ``generator`` alone.
+
+    Linear layers are uniform within 1/sqrt(inputs), recurrent ones within 1/sqrt(width) with the forget gate
+    opened by a bias of 1 (Jozefowicz et al. 2015: long memory from the first step), norms start as identity,
+    free parameters are normal with standard deviation 1/sqrt(last size).
+
+    Parameters
+    ----------
+    generator
+        A CPU generator, a seed for a fresh one, or None: leave the network without memory (shapes only).
+    """
+    if generator is None:
+        return
+    if isinstance(generator, int):
+        generator = torch.Generator().manual_seed(generator)
+    network.to_empty(device="cpu")
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Linear):
+                _uniform(module, module.in_features**-0.5, generator)
+            elif isinstance(module, nn.LSTM):
+                _uniform(module, module.hidden_size**-0.5, generator)
+                for layer in range(module.num_layers):
+                    getattr(module, f"bias_ih_l{layer}")[module.hidden_size : 2 * module.hidden_size] = 1.0
+            elif isinstance(module, nn.LayerNorm):
+                module.weight.fill_(1.0)
+                module.bias.fill_(0.0)
+            else:
+                for free in module.parameters(recurse=False):
+                    free.normal_(0.0, free.shape[-1] ** -0.5, generator=generator)
+
+
+def _uniform(module: nn.Module, bound: float, generator: torch.Generator) -> None:
+    for weight in module.parameters(recurse=False):
+        weight.uniform_(-bound, bound, generator=generator)
+
+
+def state_shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every array that the network's state consists of; works without memory."""
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+def state_arrays(network: nn.Module) -> dict[str, NDArray[np.float32]]:
+    """A copy of the network's weights as float32 arrays, by name."""
+    return {
+        name: tensor.detach().to("cpu", torch.float32, copy=True).numpy()
+        for name, tensor in network.state_dict().items()
+    }
+
+
+def load_state_arrays(network: nn.Module, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+    """Put arrays from a file into the network, or change nothing at all.
+
+    Raises
+    ------
+    ArtefactError
+        If a name is missing or unknown, or an array has another shape, another dtype than float32, or a
+        value that is not finite. Everything is checked before the first weight changes.
+
+    Examples
+    --------
+    >>> from sensorad.models.dense import DenseAutoencoder, DenseConfig
+    >>> one, other = (DenseAutoencoder(8, DenseConfig(widths=(4, 2)), seed) for seed in (0, 1))
+    >>> load_state_arrays(other, state_arrays(one))
+    >>> all((state_arrays(one)[name] == array).all() for name, array in state_arrays(other).items())
+    True
+    """
+    shapes = state_shapes(network)
+    hint = "the artefact is damaged or belongs to another configuration"
+    if missing := sorted(shapes.keys() - arrays.keys()):
+        raise ArtefactError(f"weights are missing: {', '.join(missing[:5])}", hint=hint)
+    if unknown := sorted(arrays.keys() - shapes.keys()):
+        raise ArtefactError(f"unknown weights: {', '.join(repr(name)[:60] for name in unknown[:5])}", hint=hint)
+    for name, shape in shapes.items():
+        array = arrays[name]
+        if array.shape != shape:
+            raise ArtefactError(f"shape {shape} expected, got {array.shape}", where=f"weight {name}", hint=hint)
+        if array.dtype != np.float32:
+            raise ArtefactError(f"dtype float32 expected, got {array.dtype}", where=f"weight {name}", hint=hint)
+        # A sum of squares in float64 cannot overflow from float32 values, and needs no boolean copy.
+        flat = array.ravel()
+        if not math.isfinite(float(np.dot(flat.astype(np.float64), flat))):
+            raise ArtefactError("finite values expected, got NaN or infinity", where=f"weight {name}", hint=hint)
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            tensor.copy_(torch.tensor(arrays[name]))

@@ -1,0 +1,124 @@
+"""Errors of a model on consecutive rows: the common ground of all scoring schemes.
+
+Rows of one segment go in; for every row come the error of the window that ends there, the error of the newest row
+alone, and the error of the one-step prediction. Nothing looks ahead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorad.data import window_view
+from sensorad.models.linear import BATCH_WINDOWS, RidgeAutoregression, WindowPCA
+
+__all__ = ["ErrorModel", "LinearErrors", "SensorErrors", "one_step_errors", "window_errors"]
+
+
+@dataclass(frozen=True, slots=True)
+class SensorErrors:
+    """Errors of T consecutive rows of one segment, in deviations; NaN where a row has too little past.
+
+    Attributes
+    ----------
+    window : (T, C) float64
+        Mean square error of each sensor over its present cells in the window that ends at the row.
+    newest : (T, C) float64
+        Signed error of the newest row in its window; NaN in missing cells.
+    expected : (T, C) float32
+        Reconstruction of the newest row.
+    step : (T, C) float64
+        Signed error of the one-step prediction; 0 in missing cells. All NaN without an autoregression.
+    """
+
+    window: NDArray[np.float64]
+    newest: NDArray[np.float64]
+    expected: NDArray[np.float32]
+    step: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.window)
+
+    def take(self, rows: Any) -> SensorErrors:
+        """The chosen rows of every part."""
+        return SensorErrors(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+class ErrorModel(Protocol):
+    """What a kind of model must offer to be scored."""
+
+    @property
+    def context_rows(self) -> int:
+        """Rows before a row that its errors depend on."""
+
+    def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_]) -> SensorErrors:
+        """Errors of filled rows (T, C) of one segment; ``usable`` (T, C) is False where a cell was filled."""
+
+
+class Reconstruction(Protocol):
+    """Anything that maps windows (N, L, C) to windows of the same shape."""
+
+    def __call__(self, windows: NDArray[np.float32]) -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LinearErrors:
+    """Errors of window-PCA and of the ridge autoregression."""
+
+    pca: WindowPCA
+    autoregression: RidgeAutoregression
+
+    @property
+    def context_rows(self) -> int:
+        return max(self.pca.length - 1, self.autoregression.lags)
+
+    def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_]) -> SensorErrors:
+        window, newest, expected = window_errors(rows, usable, self.pca.length, self.pca.reconstruct)
+        return SensorErrors(window, newest, expected, one_step_errors(rows, usable, self.autoregression))
+
+
+def window_errors(
+    rows: NDArray[np.float32],
+    usable: NDArray[np.bool_],
+    length: int,
+    reconstruct: Reconstruction,
+    batch: int = BATCH_WINDOWS,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]]:
+    """Window, newest-row errors and expected rows (T, C), batch by batch over the strided view."""
+    window = np.full(rows.shape, np.nan)
+    newest = np.full(rows.shape, np.nan)
+    expected = np.full(rows.shape, np.nan, np.float32)
+    windows = window_view(rows, length)  # (N, L, C)
+    is_whole = bool(usable.all())
+    present = window_view(usable, length)  # (N, L, C)
+    for first in range(0, len(windows), batch):
+        actual = windows[first : first + batch]
+        rebuilt = reconstruct(actual)  # (n, L, C)
+        error = actual - rebuilt
+        at = slice(first + length - 1, first + length - 1 + len(actual))
+        expected[at] = rebuilt[:, -1]
+        if is_whole:
+            window[at] = np.einsum("nlc,nlc->nc", error, error) / length
+            newest[at] = error[:, -1]
+        else:
+            known = present[first : first + batch]
+            count = known.sum(axis=1)  # (n, C)
+            window[at] = np.where(known, error**2, 0.0).sum(axis=1) / np.maximum(count, 1)
+            window[at][count == 0] = np.nan
+            newest[at] = np.where(known[:, -1], error[:, -1], np.nan)
+    return window, newest, expected
+
+
+def one_step_errors(
+    rows: NDArray[np.float32], usable: NDArray[np.bool_], model: RidgeAutoregression
+) -> NDArray[np.float64]:
+    """(T, C) signed one-step errors, 0 in missing cells; NaN in the first ``lags`` rows."""
+    step = np.full(rows.shape, np.nan)
+    for first in range(model.lags, len(rows), BATCH_WINDOWS):
+        chunk = rows[first - model.lags : first + BATCH_WINDOWS]
+        at = slice(first, first + len(chunk) - model.lags)
+        step[at] = np.where(usable[at], chunk[model.lags :] - model.predict(chunk), 0.0)
+    return step

@@ -1,0 +1,342 @@
+"""Networks in the scoring scheme: training across folds, errors of windows, and back from an artefact. Imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sensorad.errors import TooLittleDataError
+from sensorad.models.linear import RidgeAutoregression, WindowPCA
+from sensorad.models.registry import model_kind
+from sensorad.models.residual import ResidualAutoencoder
+from sensorad.models.weights import load_state_arrays, state_arrays
+from sensorad.scoring.crossfit import Fold, Stretch
+from sensorad.scoring.errors import SensorErrors, one_step_errors, window_errors
+from sensorad.training import Objective, TrainConfig, Trainer, TrainingRecord, WindowSource
+
+__all__ = ["NetworkErrors", "NetworkPlan", "TrainedNetwork", "cross_trained", "load_network", "train_network"]
+
+SCORING_WINDOWS = 512
+"""Windows in one forward pass."""
+
+VALIDATION_SHARE = 0.15
+"""Newest part of each stretch that decides when to stop."""
+
+LARGEST_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPlan:
+    """Everything that decides a network besides the data.
+
+    Attributes
+    ----------
+    kind
+        Name in the registry.
+    length
+        Rows per window.
+    settings
+        Of the network's configuration; the defaults where empty.
+    objective, training
+        What to learn, and how.
+    stride
+        Rows between two training windows.
+    seed
+        Of weights, order and noise.
+    device
+        "cpu" or "cuda".
+    is_trained
+        False keeps the first weights: the untrained control.
+    """
+
+    kind: str
+    length: int
+    settings: Mapping[str, Any]
+    objective: Objective
+    training: TrainConfig
+    stride: int
+    seed: int
+    device: str = "cpu"
+    is_trained: bool = True
+
+    def generator(self, run: int) -> torch.Generator:
+        """A generator of its own for each training run."""
+        return torch.Generator().manual_seed((self.seed * 1009 + run) % LARGEST_SEED)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedNetwork:
+    """A network with its record (None where it was not trained)."""
+
+    module: ResidualAutoencoder
+    record: TrainingRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkErrors:
+    """Errors of a network's windows, and one-step errors of the linear part where there is one."""
+
+    module: ResidualAutoencoder
+    length: int
+    autoregression: RidgeAutoregression | None
+    device: str = "cpu"
+
+    @property
+    def context_rows(self) -> int:
+        lags = 0 if self.autoregression is None else self.autoregression.lags
+        return max(self.length - 1, lags)
+
+    def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_]) -> SensorErrors:
+        window, newest, expected = window_errors(rows, usable, self.length, self._reconstruct, SCORING_WINDOWS)
+        if self.autoregression is None:
+            step = np.full(rows.shape, np.nan)
+        else:
+            step = one_step_errors(rows, usable, self.autoregression)
+        return SensorErrors(window, newest, expected, step)
+
+    def _reconstruct(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            batch = torch.from_numpy(np.ascontiguousarray(windows)).to(self.device)
+            rebuilt: NDArray[np.float32] = self.module(batch).float().cpu().numpy()
+        return rebuilt
+
+
+def build_module(
+    plan_kind: str,
+    n_sensors: int,
+    length: int,
+    settings: Mapping[str, Any],
+    pca: WindowPCA | None,
+    generator: torch.Generator | None,
+) -> ResidualAutoencoder:
+    """The network of that kind on top of the linear part."""
+    build = model_kind(plan_kind).build
+    if build is None:
+        raise TypeError(f"{plan_kind} has no network")
+    components = None if pca is None else torch.from_numpy(pca.components)
+    return ResidualAutoencoder(build(n_sensors, length, settings, generator), components)
+
+
+def train_network(
+    plan: NetworkPlan,
+    stretches: Sequence[Stretch],
+    pca: WindowPCA | None,
+    *,
+    run: int = 0,
+    epochs: int | None = None,
+    checkpoint: Path | None = None,
+    progress: Callable[[int, int, float, float | None], None] | None = None,
+    fingerprint: str = "",
+) -> TrainedNetwork:
+    """Train one network on windows of ``stretches``.
+
+    Parameters
+    ----------
+    run
+        Number of this run: each has its own random numbers.
+    epochs
+        Train exactly so long on everything; None holds back the newest part of each stretch to decide.
+
+    Raises
+    ------
+    TooLittleDataError
+        No window fits into the stretches.
+    """
+    generator = plan.generator(run)
+    n_sensors = stretches[0].rows.shape[1] if stretches else 0
+    usable_stretches = [stretch for stretch in stretches if len(stretch) >= plan.length]
+    if not usable_stretches:
+        raise TooLittleDataError(
+            f"no stretch of normal rows is as long as a window of {plan.length} rows",
+            hint="add rows or use a shorter --window",
+        )
+    module = build_module(plan.kind, n_sensors, plan.length, plan.settings, pca, generator).to(plan.device)
+    module.eval()
+    if not plan.is_trained:
+        return TrainedNetwork(module, None)
+    train, validation = _sources(usable_stretches, plan, with_validation=epochs is None)
+    training = plan.training if epochs is None else replace(plan.training, epochs=epochs, patience=None)
+    record = Trainer(training).fit(
+        module,
+        plan.objective,
+        train,
+        validation,
+        generator,
+        checkpoint=checkpoint,
+        progress=progress,
+        device=plan.device,
+        fingerprint=fingerprint,
+    )
+    return TrainedNetwork(module, record)
+
+
+def cross_trained(
+    plan: NetworkPlan,
+    folds: Sequence[Fold],
+    stretches: Sequence[Stretch],
+    linear: Callable[[Fold], tuple[WindowPCA | None, RidgeAutoregression | None]],
+    *,
+    checkpoint: Path | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    fingerprint: str = "",
+) -> tuple[Callable[[Fold], NetworkErrors], NetworkErrors, list[TrainingRecord]]:
+    """Two networks for out-of-fold errors, each trained without half of the folds, and one trained on everything.
+
+    The halves decide how long the last one trains (its length is the mean of their best epochs) and how far its output
+    is trusted: the gate is the share of the halves' output that the rows they never saw confirm,
+    sum(r n) / sum(n n) over residual r and output n, held within [0, 1].
+
+    Returns
+    -------
+    The model of each fold, the final model, and the training records, final one last.
+    """
+    half = max(1, len(folds) // 2)
+    networks: dict[int, TrainedNetwork] = {}
+    gates = []
+    for side, excluded in enumerate((folds[:half], folds[half:])):
+        held = [rows for fold in excluded for rows in fold.held]
+        kept = _without(stretches, held, plan.length)
+        pca, _ = linear(Fold(held, kept))
+        trained = train_network(
+            plan,
+            kept,
+            pca,
+            run=side,
+            checkpoint=_part(checkpoint, f"half-{side}"),
+            progress=_named(progress, f"part {side + 1} of 3"),
+            fingerprint=f"{fingerprint}:{side}",
+        )
+        gates.append(
+            _gate(trained.module, [Stretch(stretches[s].rows[a:b], stretches[s].usable[a:b]) for s, a, b in held], plan)
+        )
+        for fold in excluded:
+            networks[id(fold)] = trained
+    gate = float(np.mean(gates)) if plan.is_trained else 1.0
+    for trained in networks.values():
+        trained.module.get_buffer("gate").fill_(gate)
+
+    def fold_model(fold: Fold) -> NetworkErrors:
+        pca, autoregression = linear(fold)
+        module = networks[id(fold)].module
+        own = ResidualAutoencoder(module.network, None if pca is None else torch.from_numpy(pca.components)).to(
+            plan.device
+        )
+        own.get_buffer("gate").fill_(gate)
+        return NetworkErrors(own.eval(), plan.length, autoregression, plan.device)
+
+    records = [trained.record for trained in networks.values() if trained.record is not None]
+    records = list(dict.fromkeys(records)) if records else []
+    epochs = max(1, round(float(np.mean([record.best_epoch for record in records])))) if records else 1
+    pca, autoregression = linear(Fold([], list(stretches)))
+    final = train_network(
+        plan,
+        stretches,
+        pca,
+        run=2,
+        epochs=epochs,
+        checkpoint=_part(checkpoint, "final"),
+        progress=_named(progress, "part 3 of 3"),
+        fingerprint=f"{fingerprint}:final",
+    )
+    final.module.get_buffer("gate").fill_(gate)
+    if final.record is not None:
+        records.append(final.record)
+    return fold_model, NetworkErrors(final.module, plan.length, autoregression, plan.device), records
+
+
+def network_arrays(model: NetworkErrors) -> dict[str, NDArray[np.float32]]:
+    """Weights and gate of the network itself, for an artefact."""
+    arrays = {f"network.{name}": array for name, array in state_arrays(model.module.network).items()}
+    return arrays | {"gate": model.module.get_buffer("gate").cpu().numpy().reshape(1).astype(np.float32)}
+
+
+def load_network(
+    kind: str,
+    n_sensors: int,
+    length: int,
+    settings: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[np.float32]],
+    pca: WindowPCA | None,
+    autoregression: RidgeAutoregression | None,
+    device: str = "cpu",
+) -> NetworkErrors:
+    """The model of `network_arrays`; raises `ArtefactError` where names, shapes or values do not fit."""
+    module = build_module(kind, n_sensors, length, settings, pca, None).to_empty(device="cpu")
+    if pca is not None:
+        module.register_buffer("components", torch.from_numpy(pca.components), persistent=False)
+    own = {name.removeprefix("network."): array for name, array in arrays.items() if name.startswith("network.")}
+    load_state_arrays(module.network, own)
+    module.register_buffer("gate", torch.tensor(float(arrays["gate"][0])), persistent=False)
+    return NetworkErrors(module.to(device).eval(), length, autoregression, device)
+
+
+def _sources(
+    stretches: Sequence[Stretch], plan: NetworkPlan, *, with_validation: bool
+) -> tuple[WindowSource, WindowSource | None]:
+    """Windows to learn from, and windows of the newest rows of each stretch to judge by; none in both."""
+    rows = np.concatenate([stretch.rows for stretch in stretches])
+    missing = ~np.concatenate([stretch.usable for stretch in stretches])
+    train, judge = [], []
+    offset = 0
+    for stretch in stretches:
+        n_windows = len(stretch) - plan.length + 1
+        n_judged = int(VALIDATION_SHARE * n_windows) if with_validation else 0
+        train.append(
+            offset + np.arange(0, max(1, n_windows - n_judged - (plan.length if n_judged else 0)), plan.stride)
+        )
+        judge.append(offset + np.arange(n_windows - n_judged, n_windows, plan.stride))
+        offset += len(stretch)
+    source = WindowSource(rows, missing, np.concatenate(train), plan.length)
+    starts = np.concatenate(judge)
+    return source, WindowSource(rows, missing, starts, plan.length) if len(starts) else None
+
+
+def _without(stretches: Sequence[Stretch], held: Sequence[tuple[int, int, int]], margin: int) -> list[Stretch]:
+    """The rows outside the held ranges and their margins."""
+    kept = []
+    for position, stretch in enumerate(stretches):
+        is_kept = np.ones(len(stretch), bool)
+        for at, start, stop in held:
+            if at == position:
+                is_kept[max(0, start - margin) : stop + margin] = False
+        edges = np.flatnonzero(np.diff(is_kept.astype(np.int8), prepend=0, append=0))
+        for start, stop in zip(edges[::2], edges[1::2], strict=True):
+            if stop - start > margin:
+                kept.append(Stretch(stretch.rows[start:stop], stretch.usable[start:stop]))
+    return kept
+
+
+def _gate(module: ResidualAutoencoder, held: Sequence[Stretch], plan: NetworkPlan) -> float:
+    """Share of the network's output that rows it never saw confirm, in [0, 1]."""
+    agreement = power = 0.0
+    with torch.inference_mode():
+        for stretch in held:
+            starts = np.arange(0, len(stretch) - plan.length + 1, plan.stride)
+            if len(starts) == 0:
+                continue
+            source = WindowSource(stretch.rows, ~stretch.usable, starts, plan.length)
+            for first in range(0, len(starts), SCORING_WINDOWS):
+                x = source.take(torch.arange(first, min(first + SCORING_WINDOWS, len(starts)))).inputs.to(plan.device)
+                residual = x - module.linear(x)
+                output = module.network(residual)
+                agreement += float((residual * output).sum())
+                power += float((output * output).sum())
+    return float(np.clip(agreement / power, 0.0, 1.0)) if power > 0 else 1.0
+
+
+def _part(checkpoint: Path | None, name: str) -> Path | None:
+    return None if checkpoint is None else checkpoint / f"{name}.checkpoint"
+
+
+def _named(
+    progress: Callable[[str, int, int], None] | None, name: str
+) -> Callable[[int, int, float, float | None], None] | None:
+    if progress is None:
+        return None
+    return lambda epoch, n_epochs, _train, _validation: progress(f"training, {name}", epoch, n_epochs)

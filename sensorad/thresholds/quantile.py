@@ -1,0 +1,86 @@
+"""Quantile threshold: the line that a fixed share of normal rows stays below."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import ClassVar
+
+import numpy as np
+
+from sensorad.errors import DataError, TooLittleDataError, UsageError
+from sensorad.events import EventRule
+from sensorad.thresholds.base import NormalScores, ThresholdResult, checked_scores
+from sensorad.thresholds.counting import expected_rate
+
+__all__ = ["QuantileThreshold"]
+
+CONFIDENCE = 0.9
+"""Confidence of the stated interval of the event rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuantileThreshold:
+    """Line at the ``q`` quantile of the normal scores: about 1 - q of normal *rows* lie above it.
+
+    Rows are not events: at one row a second, q = 0.99 can mean hundreds of alarm events a day. The result says
+    how many it was on the calibration scores.
+
+    Parameters
+    ----------
+    q
+        Quantile, in (0, 1).
+
+    Raises
+    ------
+    TooLittleDataError
+        Fewer than 1 / (1 - q) scored rows, so that no row need lie above the line.
+    DataError
+        Scores that are constant or infinite, or a quantile that is not positive.
+
+    Examples
+    --------
+    >>> scores = NormalScores(np.arange(1000) * 10**9, np.arange(1.0, 1001.0), np.zeros(1000, np.int32), 1.0)
+    >>> round(QuantileThreshold(q=0.99).fit(scores, EventRule()).threshold, 2)
+    990.01
+    """
+
+    q: float = 0.99
+    name: ClassVar[str] = "quantile"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.q < 1:
+            raise UsageError(f"q must lie between 0 and 1, got {self.q!r}", hint="0.99 is usual")
+
+    def fit(self, scores: NormalScores, rule: EventRule) -> ThresholdResult:
+        """The alarm line, and the events that it gives under ``rule``."""
+        finite = checked_scores(scores, self.name)
+        n_needed = ceil(round(1.0 / (1.0 - self.q), 6))
+        if len(finite) < n_needed:
+            raise TooLittleDataError(
+                f"the {self.q:g} quantile needs at least {n_needed:,} scored rows, got {len(finite):,}",
+                where=f"threshold method {self.name}",
+                hint=f"add {n_needed - len(finite):,} rows of normal data or choose a smaller q",
+            )
+        threshold = float(np.quantile(finite, self.q))
+        if threshold <= 0:
+            raise DataError(
+                f"the {self.q:g} quantile of the scores is {threshold:g}, but a threshold must be positive",
+                where=f"threshold method {self.name}",
+            )
+        rate = expected_rate(scores, rule, threshold, CONFIDENCE)
+        return ThresholdResult(
+            threshold=threshold,
+            method=self.name,
+            parameters={"q": self.q},
+            expected_events_per_day=rate.per_day,
+            interval=rate.interval,
+            confidence=CONFIDENCE,
+            calibration_days=scores.days,
+            n_rows=len(finite),
+            assumptions=(
+                "normal operation stays as in the calibration data, which hold no faults",
+                "the scores come from rows that the weights were not fitted on",
+                "false alarms come independently of each other (for the interval only)",
+            ),
+        )

@@ -1,0 +1,42 @@
+"""Threshold methods by name: a new method is one file and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+
+from sensorad.errors import UsageError
+from sensorad.thresholds.base import ThresholdMethod
+from sensorad.thresholds.budget import BudgetThreshold
+from sensorad.thresholds.quantile import QuantileThreshold
+
+__all__ = ["THRESHOLDS", "threshold_class"]
+
+THRESHOLDS: Mapping[str, Callable[..., ThresholdMethod]] = MappingProxyType(
+    {
+        "budget": BudgetThreshold,
+        "quantile": QuantileThreshold,
+    }
+)
+"""Name on the command line -> class; its dataclass fields are the options of the method."""
+
+
+def threshold_class(name: str) -> Callable[..., ThresholdMethod]:
+    """The class of that name.
+
+    Raises
+    ------
+    UsageError
+        No such method; names the closest one.
+
+    Examples
+    --------
+    >>> threshold_class("quantile")(q=0.999)
+    QuantileThreshold(q=0.999)
+    """
+    if name not in THRESHOLDS:
+        close = get_close_matches(name, THRESHOLDS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(sorted(THRESHOLDS))}"
+        raise UsageError(f"there is no threshold method {name!r}", hint=hint)
+    return THRESHOLDS[name]

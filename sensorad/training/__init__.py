@@ -1,0 +1,68 @@
+"""One trainer for windows and images: sources of batches, objectives, checkpoints, the training record.
+
+Names load when they are first used, so that the record and its figure are at hand without torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sensorad.training.batches import Batch, BatchSource, TensorSource, WindowSource
+    from sensorad.training.config import TrainConfig
+    from sensorad.training.curves import loss_curve_svg
+    from sensorad.training.objectives import (
+        Denoising,
+        MaskedReconstruction,
+        Objective,
+        Reconstruction,
+        objective_from_json,
+        objective_from_name,
+    )
+    from sensorad.training.record import TrainingRecord
+    from sensorad.training.trainer import Trainer
+
+__all__ = [
+    "Batch",
+    "BatchSource",
+    "Denoising",
+    "MaskedReconstruction",
+    "Objective",
+    "Reconstruction",
+    "TensorSource",
+    "TrainConfig",
+    "Trainer",
+    "TrainingRecord",
+    "WindowSource",
+    "loss_curve_svg",
+    "objective_from_json",
+    "objective_from_name",
+]
+
+_HOMES = {
+    "batches": ("Batch", "BatchSource", "TensorSource", "WindowSource"),
+    "config": ("TrainConfig",),
+    "curves": ("loss_curve_svg",),
+    "objectives": (
+        "Denoising",
+        "MaskedReconstruction",
+        "Objective",
+        "Reconstruction",
+        "objective_from_json",
+        "objective_from_name",
+    ),
+    "record": ("TrainingRecord",),
+    "trainer": ("Trainer",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"sensorad.training.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

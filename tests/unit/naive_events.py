@@ -1,0 +1,154 @@
+"""Slow, obvious twin of the event builder, and blocks of scores made by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from sensorad.events import EventRule, event_id, event_kind
+from sensorad.types import REASONS, STATUSES, TOP_SENSORS, Event, RowBlock, ScoreBlock
+
+SECOND = 10**9
+
+
+def make_block(
+    score: Sequence[float],
+    *,
+    seconds: Sequence[float] | None = None,
+    group: Sequence[int] | None = None,
+    group_names: Sequence[str] = ("",),
+    surprise: Sequence[float] | None = None,
+    status: Sequence[int] | None = None,
+    start: int = 0,
+) -> ScoreBlock:
+    """Scores one second apart unless told otherwise, nobody blamed."""
+    n_rows = len(score)
+    rows = RowBlock(
+        index=np.arange(start, start + n_rows),
+        time=np.asarray([round((start + i) * SECOND) for i in range(n_rows)])
+        if seconds is None
+        else np.asarray([round(s * SECOND) for s in seconds], np.int64),
+        values=np.zeros((n_rows, 1), np.float32),
+        flaw=np.zeros((n_rows, 1), np.uint8),
+        group=np.zeros(n_rows, np.int32) if group is None else np.asarray(group, np.int32),
+        group_names=group_names,
+    )
+    block = ScoreBlock.empty_for(rows)
+    block.score[:] = score
+    block.status[:] = 0 if status is None else status
+    block.row_surprise[:] = 0 if surprise is None else surprise
+    return block
+
+
+def cut(block: ScoreBlock, cuts: Sequence[int]) -> list[ScoreBlock]:
+    """The same rows in several blocks."""
+    bounds = [0, *sorted(set(cuts)), len(block)]
+    return [take(block, slice(low, high)) for low, high in pairwise(bounds)]
+
+
+def take(block: ScoreBlock, rows: object) -> ScoreBlock:
+    """Some rows of a block."""
+    columns = {name: getattr(block, name)[rows] for name in ScoreBlock.__dataclass_fields__ if name != "group_names"}
+    return ScoreBlock(group_names=block.group_names, **columns)
+
+
+def naive_events(block: ScoreBlock, names: Sequence[str], threshold: float, rule: EventRule) -> list[Event]:
+    """Every event of the rows, one row after another, by start time and machine."""
+    events: list[Event] = []
+    for machine, name in enumerate(block.group_names):
+        rows = [
+            i
+            for i in range(len(block))
+            if block.group[i] == machine
+            and STATUSES[block.status[i]] not in ("duplicate", "late")
+            and REASONS[block.reason[i]] != "out_of_order"
+        ]
+        events += [
+            _event(block, rows, members, name, names, threshold, rule)
+            for members in _members(block, rows, threshold, rule)
+            if sum(block.score[rows[n]] > threshold for n, _ in members) >= rule.min_rows
+        ]
+    return sorted(events, key=lambda event: (event.start, event.group))
+
+
+def _members(block: ScoreBlock, rows: list[int], threshold: float, rule: EventRule) -> list[list[tuple[int, int]]]:
+    """(number among the machine's rows, position) of the rows of each event."""
+    found: list[list[tuple[int, int]]] = []
+    is_open = is_running = False
+    position = last = 0
+    for number, row in enumerate(rows):
+        if number:
+            moved = 1
+            if rule.step_seconds is not None:
+                elapsed = int(block.time[row]) - int(block.time[rows[number - 1]])
+                moved = max(1, round(elapsed / (rule.step_seconds * 1e9)))
+            position += moved
+        if is_open and position - last - 1 > rule.merge_gap_rows:
+            is_open = is_running = False
+        score = float(block.score[row])
+        if math.isnan(score):
+            continue
+        if score > threshold:
+            if not is_open:
+                found.append([])
+            is_open = is_running = True
+        elif score < rule.release * threshold:
+            is_running = False
+        if is_running:
+            found[-1].append((number, position))
+            last = position
+    return found
+
+
+def _event(
+    block: ScoreBlock,
+    rows: list[int],
+    members: list[tuple[int, int]],
+    group: str,
+    names: Sequence[str],
+    threshold: float,
+    rule: EventRule,
+) -> Event:
+    numbers = [number for number, _ in members]
+    at = [position for _, position in members]
+    where = [rows[number] for number in numbers]
+    peak = where[0]
+    for row in where:
+        if block.score[row] > block.score[peak]:
+            peak = row
+    surprising = [p for row, p in zip(where, at, strict=True) if block.row_surprise[row] >= rule.surprise_level]
+    blame: dict[int, float] = {}
+    best: dict[int, tuple[float, float, float]] = {}
+    weight = 0.0
+    for row in where:
+        score = float(block.score[row])
+        listed = [k for k in range(TOP_SENSORS) if block.top_sensors[row, k] >= 0]
+        for k in listed:
+            sensor = int(block.top_sensors[row, k])
+            blame[sensor] = blame.get(sensor, 0.0) + float(block.top_shares[row, k]) * score
+            if sensor not in best or score > best[sensor][0]:
+                best[sensor] = score, float(block.top_expected[row, k]), float(block.top_actual[row, k])
+        if listed:
+            weight += score
+    top = sorted((sensor for sensor in blame if blame[sensor] > 0), key=lambda sensor: (-blame[sensor], sensor))
+    top = top[:TOP_SENSORS]
+    total = max(weight, float(np.sum([blame[sensor] for sensor in top])))
+    start = int(block.time[where[0]])
+    return Event(
+        event_id=event_id(group, start, names),
+        group=group,
+        start=start,
+        end=int(block.time[where[-1]]),
+        peak=int(block.time[peak]),
+        kind=event_kind(at[-1] - at[0] + 1, surprising[-1] - surprising[0] + 1 if surprising else 0, rule),
+        severity=float(block.score[peak]) / threshold,
+        score=float(block.score[peak]),
+        n_rows=numbers[-1] - numbers[0] + 1,
+        sensors=tuple(names[sensor] for sensor in top),
+        shares=tuple(blame[sensor] / total for sensor in top),
+        expected=tuple(best[sensor][1] for sensor in top),
+        actual=tuple(best[sensor][2] for sensor in top),
+    )
