@@ -51,7 +51,9 @@ def defaults_for(ctx: click.Context, path: str) -> dict[str, Any]:
         name = str(parent.info_name)
         siblings = _children(parent.parent.command, root) if parent.parent else {}
         if unknown := [key for key, value in table.items() if isinstance(value, Mapping) and key not in siblings]:
-            raise UsageError(f"there is no command [{place}{unknown[0]}]", where=path, hint=_closest(unknown[0], siblings))
+            raise UsageError(
+                f"there is no command [{place}{unknown[0]}]", where=path, hint=_closest(unknown[0], siblings)
+            )
         table = table.get(name, {})
         if not isinstance(table, Mapping):
             raise UsageError(f"[{place}{name}] must be a table of options", where=path)
@@ -125,7 +127,9 @@ def _value(option: click.Option, value: Any, path: str) -> Any:
     if isinstance(value, Mapping):
         raise UsageError(f"option {flag} takes a value, not a table", where=path)
     if option.multiple:
-        return list(parse_names([value])) if isinstance(value, str) else [*value] if isinstance(value, list) else [value]
+        return (
+            list(parse_names([value])) if isinstance(value, str) else [*value] if isinstance(value, list) else [value]
+        )
     if isinstance(value, list):
         raise UsageError(f"option {flag} takes one value, not a list", where=path)
     return value

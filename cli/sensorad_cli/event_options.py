@@ -58,9 +58,14 @@ class EventOptions:
 def event_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator: adds the options and hands them to the function as ``event_options=EventOptions(...)``."""
 
-    @click.option("--min-rows", type=click.IntRange(min=1), metavar="N", help="Rows above the threshold that an event needs.")
     @click.option(
-        "--merge-gap", type=RowsOrDuration(), metavar="GAP", help="Longest pause bridged within an event: 30 (rows) or 30min."
+        "--min-rows", type=click.IntRange(min=1), metavar="N", help="Rows above the threshold that an event needs."
+    )
+    @click.option(
+        "--merge-gap",
+        type=RowsOrDuration(),
+        metavar="GAP",
+        help="Longest pause bridged within an event: 30 (rows) or 30min.",
     )
     @click.option("--release", type=float, metavar="SHARE", help="Share of the threshold below which an event ends.")
     @functools.wraps(function)

@@ -17,7 +17,16 @@ import click
 
 from sensorad.errors import DataError, SensoradError, StorageError, UsageError
 
-__all__ = ["INTERRUPTED", "PIPE_CLOSED", "TERMINATED", "Failure", "OutputClosed", "Terminated", "failure_of", "one_line"]
+__all__ = [
+    "INTERRUPTED",
+    "PIPE_CLOSED",
+    "TERMINATED",
+    "Failure",
+    "OutputClosed",
+    "Terminated",
+    "failure_of",
+    "one_line",
+]
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 PIPE_CLOSED = 141  # 128 + SIGPIPE
@@ -79,7 +88,9 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, MemoryError):
         return Failure(DataError.exit_code, DataError.code, "not enough memory: score or fit fewer sensors at once")
     kind = type(error).__name__
-    message = f"unexpected {kind}: {error}: this is a fault in sensorad; run again with -v for the traceback, and report it"
+    message = (
+        f"unexpected {kind}: {error}: this is a fault in sensorad; run again with -v for the traceback, and report it"
+    )
     return Failure(SensoradError.exit_code, SensoradError.code, message)
 
 

@@ -14,7 +14,7 @@ import click
 
 from sensorad.errors import StorageError, UsageError
 
-__all__ = ["STANDARD", "claim_output", "log_paths", "written"]
+__all__ = ["STANDARD", "claim_output", "log_paths", "refuse_among_inputs", "write_text", "written"]
 
 STANDARD = "-"  # stdin or stdout, by the usual convention
 
@@ -32,12 +32,11 @@ def claim_output(path: str, *, force: bool, inputs: Sequence[str] = (), option: 
     if path == STANDARD:
         return None
     target = Path(path)
-    for source in inputs:
-        if source != STANDARD and _is_or_holds(Path(source), target):
-            hint = "write it elsewhere, or the next run would read it as a log"
-            raise UsageError(f"{option} {path} is among the input", where=source, hint=hint)
+    refuse_among_inputs(path, inputs, option)
     if target.exists() and not force:
-        raise StorageError("the output exists already", where=path, hint="choose another name, or replace it with --force")
+        raise StorageError(
+            "the output exists already", where=path, hint="choose another name, or replace it with --force"
+        )
     if not target.parent.is_dir():
         raise StorageError("the directory of the output does not exist", where=str(target.parent), hint="make it first")
     if not os.access(target.parent, os.W_OK):
@@ -45,10 +44,26 @@ def claim_output(path: str, *, force: bool, inputs: Sequence[str] = (), option: 
     return target
 
 
+def refuse_among_inputs(path: str, inputs: Sequence[str], option: str = "-o") -> None:
+    """Raise `UsageError` where a result would replace an input or lie in a directory that is one."""
+    for source in inputs:
+        if source != STANDARD and _is_or_holds(Path(source), Path(path)):
+            hint = "write it elsewhere, or the next run would read it as a log"
+            raise UsageError(f"{option} {path} is among the input", where=source, hint=hint)
+
+
 def _is_or_holds(source: Path, target: Path) -> bool:
     inside = target.resolve()
     outside = source.resolve()
     return inside == outside or (outside.is_dir() and outside in inside.parents)
+
+
+def write_text(path: Path, text: str, *, force: bool) -> None:
+    """A text file that is complete or absent."""
+    from sensorad.logs.atomic import NewFile
+
+    with NewFile(path, force) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 @contextmanager

@@ -45,9 +45,13 @@ def output_options() -> list[click.Parameter]:
             callback=_use_config,
             help="Take options from a TOML file: top-level keys for all commands, a table for each.",
         ),
-        click.Option(["--json", "as_json"], is_flag=True, expose_value=False, callback=_use_json, help="Print results as JSON."),
+        click.Option(
+            ["--json", "as_json"], is_flag=True, expose_value=False, callback=_use_json, help="Print results as JSON."
+        ),
         click.Option(["-v", "--verbose"], count=True, expose_value=False, callback=_louder, help="Say more."),
-        click.Option(["-q", "--quiet"], count=True, expose_value=False, callback=_quieter, help="Say nothing but errors."),
+        click.Option(
+            ["-q", "--quiet"], count=True, expose_value=False, callback=_quieter, help="Say nothing but errors."
+        ),
     ]
 
 
@@ -107,7 +111,9 @@ class LazyGroup(click.Group):
         found: click.Command = module.command
         return found
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             near = difflib.get_close_matches(name, COMMANDS, n=1)

@@ -42,7 +42,11 @@ class LogOptions:
     strict: bool = field(default=False)
 
     def log_format(self, learned: LogFormat | None = None) -> LogFormat:
-        """The format to read with: ``learned``, changed where the user said something else."""
+        """The format to read with: ``learned``, changed where the user said something else.
+
+        Sensors and labels are not taken over: the detector's schema names the sensors, and a later log need not
+        have labels.
+        """
         from sensorad.logs import LogFormat
 
         said: dict[str, Any] = {
@@ -63,7 +67,7 @@ class LogOptions:
             said = {"time": None, "time_unit": None} | said
         elif "time" in said:
             said = {"time_step_seconds": None} | said
-        return replace(learned, **said)
+        return replace(learned, **({"sensors": None, "label": None} | said))
 
     def label_format(self) -> LogFormat:
         """The format of a label table: zone and unit of its times, name of its group column."""
@@ -83,15 +87,23 @@ _READING = (
     click.option("--group", metavar="NAME", help="Column of the machine id, where a log holds several machines."),
     click.option("--mode", metavar="NAME", help="Column of the operating mode."),
     click.option("--label", metavar="NAME", help="0/1 column of known anomalies; never used as a sensor."),
-    click.option("--layout", type=click.Choice(["wide", "long"]), help="long: one row for each reading (time, tag, value)."),
+    click.option(
+        "--layout", type=click.Choice(["wide", "long"]), help="long: one row for each reading (time, tag, value)."
+    ),
     click.option("--tag", metavar="NAME", help="Long layout: column of the sensor names.  [default: tag]"),
     click.option("--value", metavar="NAME", help="Long layout: column of the values.  [default: value]"),
-    click.option("--quality", metavar="NAME", help="Long layout: column of the quality; bad readings count as missing."),
+    click.option(
+        "--quality", metavar="NAME", help="Long layout: column of the quality; bad readings count as missing."
+    ),
     click.option("--time-zone", metavar="ZONE", help="Zone of times that carry none: UTC, Europe/Berlin, +02:00."),
     click.option("--time-unit", type=click.Choice(TIME_UNITS), help="Unit of times that are plain numbers."),
-    click.option("--time-step", type=DURATION, metavar="DURATION", help="No time column: rows are this far apart, as 60s."),
+    click.option(
+        "--time-step", type=DURATION, metavar="DURATION", help="No time column: rows are this far apart, as 60s."
+    ),
     click.option("--time-origin", metavar="TIME", help="Time from which plain numbers or rows are counted."),
-    click.option("--rename", multiple=True, metavar="OLD=NEW", help="The log's column OLD is the sensor NEW; repeatable."),
+    click.option(
+        "--rename", multiple=True, metavar="OLD=NEW", help="The log's column OLD is the sensor NEW; repeatable."
+    ),
 )
 
 _SCORING = (
@@ -104,7 +116,9 @@ _SCORING = (
     ),
 )
 
-_STRICT = (click.option("--strict", is_flag=True, help="Refuse a log whose rows are not sorted, instead of sorting it."),)
+_STRICT = (
+    click.option("--strict", is_flag=True, help="Refuse a log whose rows are not sorted, instead of sorting it."),
+)
 
 
 def log_options(*, learning: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sensorad_cli.failures import OutputClosed, one_line
@@ -38,6 +38,7 @@ class Output:
     as_json: bool = False
     config: str | None = None
     stdout_is_data: bool = False
+    _live: Console | None = field(default=None, init=False, repr=False)
 
     def note(self, text: str) -> None:
         """One line for people, on stderr."""
@@ -58,6 +59,11 @@ class Output:
         """The traceback, for those who asked for more with ``-v``."""
         if self.verbosity > 0:
             sys.stderr.write("".join(traceback.format_exception(error)))
+
+    def step(self, headline: str, text: str) -> None:
+        """One step of a story on stderr: a short headline, then what came of it."""
+        if self.verbosity >= 0:
+            self.lines("", [(headline, text)])
 
     def summary(self, title: str, rows: Sequence[tuple[str, str]], data: Mapping[str, Any]) -> None:
         """The end of a run: aligned lines on stderr, or one JSON object on stdout."""
@@ -97,8 +103,14 @@ class Output:
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn())
-        with Bar(*columns, console=self._console(), transient=True) as bar:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeRemainingColumn(),
+        )
+        self._live = self._console()  # lines written meanwhile must go above the bar, not through it
+        with Bar(*columns, console=self._live, transient=True) as bar:
             tasks: dict[str, Any] = {}
 
             def advance(stage: str, fraction: float | None) -> None:
@@ -109,7 +121,10 @@ class Output:
                 if fraction is not None:
                     bar.update(tasks[stage], total=1.0, completed=min(max(fraction, 0.0), 1.0))
 
-            yield advance
+            try:
+                yield advance
+            finally:
+                self._live = None
 
     def _write(self, text: str, stream: Any) -> None:
         try:
@@ -118,9 +133,9 @@ class Output:
         except BrokenPipeError as error:
             raise OutputClosed from error
 
-    @staticmethod
-    def _console(*, stderr: bool = True) -> Console:
-        # Made anew each time: it must look at the sys.stderr of this moment, and it costs 20 microseconds.
+    def _console(self, *, stderr: bool = True) -> Console:
+        if stderr and self._live is not None:
+            return self._live
         from rich.console import Console
 
         return Console(stderr=stderr, soft_wrap=True, markup=False, highlight=False, emoji=False)

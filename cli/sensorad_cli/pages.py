@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ def report_on_detector(detector: Detector, title: str) -> ReportData:
         subtitle="What the detector has learned, and what its alarm line promises",
         card=detector.describe(),
         threshold=_threshold(detector),
+        calibration_scores=detector.normal_quantiles_,
         notes=detector.notes_,
     )
 
@@ -74,7 +76,7 @@ def report_on_scores(
     threshold = _threshold(detector) if detector is not None else {"threshold": stored.threshold}
     return ReportData(
         title=title,
-        subtitle=f"{stored.n_rows:,} rows, {len(stored.schema)} sensors",
+        subtitle=_subtitle(stored),
         card=detector.describe() if detector is not None else {"sensors": stored.schema.to_json()},
         threshold=threshold,
         timeline=timeline.result(),
@@ -85,6 +87,7 @@ def report_on_scores(
         status_counts=timeline.status_counts,
         reason_counts=timeline.reason_counts,
         labels=labels,
+        calibration_scores=None if detector is None else detector.normal_quantiles_,
         runtime=runtime or {},
         notes=[*notes, *(detector.notes_ if detector is not None else [])],
         warnings=[f"{name} was not scored: {error}" for name, error in stored.metadata.get("bad_files", {}).items()],
@@ -95,6 +98,13 @@ def label_intervals(labels: Labels) -> list[LabelInterval]:
     """Labels of a table as the report draws them."""
     rows = zip(labels.start.tolist(), labels.end.tolist(), labels.kind, labels.group, strict=True)
     return [LabelInterval(start, end, kind, group) for start, end, kind, group in rows]
+
+
+def _subtitle(stored: StoredScores) -> str:
+    names = [Path(name).name for name in stored.metadata.get("files", [])]
+    if not names:
+        return ""
+    return f"Scores of {names[0]}" + (f" and {len(names) - 1} more files" if len(names) > 1 else "")
 
 
 def _threshold(detector: Detector) -> dict[str, Any]:

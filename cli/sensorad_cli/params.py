@@ -12,7 +12,16 @@ from click.core import ParameterSource
 
 __all__ = ["DURATION", "Duration", "names", "parse_names", "parse_renames"]
 
-SECONDS = {"s": 1.0, "sec": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "day": 86400.0, "w": 604800.0, "week": 604800.0}
+SECONDS = {
+    "s": 1.0,
+    "sec": 1.0,
+    "min": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+    "day": 86400.0,
+    "w": 604800.0,
+    "week": 604800.0,
+}
 
 
 class Duration(click.ParamType[float]):
@@ -34,7 +43,9 @@ class Duration(click.ParamType[float]):
             unit = (match[2].lower() or "s") if match else ""
             scale = 1e-3 if unit == "ms" else SECONDS.get(unit, SECONDS.get(unit.rstrip("s")))
             if match is None or scale is None:
-                self.fail(f"{value!r} is no length of time; write seconds, or for example 90s, 10min, 2h, 1d", param, ctx)
+                self.fail(
+                    f"{value!r} is no length of time; write seconds, or for example 90s, 10min, 2h, 1d", param, ctx
+                )
             seconds = float(match[1]) * scale
         if not 0 <= seconds < float("inf"):
             self.fail(f"{value!r} is no length of time; it must be finite and not negative", param, ctx)

@@ -74,7 +74,10 @@ def event_rows(events: Sequence[Event]) -> list[tuple[str, str]]:
     machine = f" on {worst.group}" if worst.group else ""
     blamed = ", ".join(f"{name} {share:.0%}" for name, share in zip(worst.sensors[:3], worst.shares, strict=False))
     lines = [("events", f"{len(events):,} ({kinds})")]
-    return [*lines, ("most severe", f"{worst.severity:.2f} x the alarm line at {when}Z{machine}: {blamed or 'no sensor'}")]
+    return [
+        *lines,
+        ("most severe", f"{worst.severity:.2f} x the alarm line at {when}Z{machine}: {blamed or 'no sensor'}"),
+    ]
 
 
 def _kinds(events: Iterable[Event]) -> dict[str, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,19 @@ from sensorad_cli.verdict import KnownFault, Verdict, judge
 
 if TYPE_CHECKING:
     from sensorad.detector import Detector
+    from sensorad.thresholds import ThresholdResult
     from sensorad_cli.output import Progress
 
-__all__ = ["DemoFiles", "DemoResult", "fit_detector", "known_faults", "make_plant", "run_demo", "score_faulty", "write_page"]
+__all__ = [
+    "DemoFiles",
+    "DemoResult",
+    "fit_detector",
+    "known_faults",
+    "make_plant",
+    "run_demo",
+    "score_faulty",
+    "write_page",
+]
 
 LEARNING_DAYS = 21
 CALIBRATION_DAYS = 14
@@ -117,18 +128,25 @@ def run_demo(
         f"{LEARNING_DAYS + CALIBRATION_DAYS} normal days, then {FAULTY_DAYS} days with {N_FAULTS} hidden faults.",
     )
     detector = fit_detector(files, model, seed, progress)
-    say("Learning", _learning_in_words(detector, model))
+    say("Learning", _learning_in_words(detector))
     progress("calibrating", None)
     result = detector.calibrate(str(files.calibration), budget=BUDGET)
-    say("Alarm line", f"Budget: {BUDGET} false alarm. {_first_sentences(result.statement(), 3)}")
+    say("Alarm line", _line_in_words(result))
     detector.save(files.model, force=force)
 
     run, rows_per_second = score_faulty(files, detector, force, progress)
-    say("Scoring", f"{run.tally.n_rows:,} new rows at {rows_per_second:,.0f} rows a second: {len(run.events)} alarm events.")
+    say(
+        "Scoring",
+        f"{run.tally.n_rows:,} new rows at {rows_per_second:,.0f} rows a second: {len(run.events)} alarm events.",
+    )
     faults = known_faults(files.labels)
     verdict = judge_run(run, faults, detector)
     say("Verdict", verdict_in_words(verdict))
+    for text in examples_in_words(verdict, detector):
+        say("For example", text)
     write_page(files, detector, run, faults, verdict, force, progress)
+    for text in commands_by_hand(files, model, seed):
+        say("By hand", text)
     return DemoResult(files, verdict, detector.threshold_, perf_counter() - began)
 
 
@@ -183,16 +201,62 @@ def judge_run(run: ScoringRun, faults: Sequence[KnownFault], detector: Detector)
 
 
 def verdict_in_words(verdict: Verdict) -> str:
-    """What a plant manager wants to know, in two sentences."""
+    """What a plant manager wants to know, in three sentences."""
     missed = ", ".join(f"{fault.family} on {fault.sensors[0]}" for fault in verdict.missed)
     n_false = len(verdict.false_alarms)
+    delays = sorted(found.delay_seconds for found in verdict.faults if found.delay_seconds is not None)
+    typical = f", half of them within {delays[len(delays) // 2] / 60:.0f} minutes" if delays else ""
     return (
-        f"Found {verdict.n_found} of {len(verdict.faults)} faults"
-        f"{f' (missed: {missed})' if missed else ''}, and blamed the right sensor among its first three for "
-        f"{verdict.n_blamed}. {n_false} false alarm{'' if n_false == 1 else 's'} in {verdict.days:.0f} days of normal "
-        f"operation: {verdict.false_per_day:.2f} a day, within the budget of {BUDGET}."
-        if verdict.false_per_day <= 1
-        else ""
+        f"Found {verdict.n_found} of {len(verdict.faults)} faults{typical}{f' (missed: {missed})' if missed else ''}. "
+        f"The right sensor was among the first three blamed for {verdict.n_blamed} of them. "
+        f"{n_false} false alarm{'' if n_false == 1 else 's'} in {verdict.days:.0f} days of normal operation, "
+        f"{verdict.false_per_day:.2f} a day, against a budget of {BUDGET}."
+    )
+
+
+def examples_in_words(verdict: Verdict, detector: Detector, n_examples: int = 3) -> list[str]:
+    """The most severe finds of different families, each with what the blamed sensor read and should have read."""
+    units = {sensor.name: sensor.unit or "" for sensor in detector.schema_.sensors}
+    found = [(max(item.events, key=lambda event: event.severity), item) for item in verdict.faults if item.events]
+    texts: dict[str, str] = {}
+    for event, item in sorted(found, key=lambda pair: -pair[0].severity):
+        if not event.sensors or item.fault.family in texts:
+            continue
+        name = event.sensors[0]
+        when = datetime.fromtimestamp(event.start // 10**9, UTC)
+        texts[item.fault.family] = (
+            f"{when:%d %b %H:%M}, {item.fault.family}: {name} read {event.actual[0]:.4g} {units.get(name, '')} where "
+            f"{event.expected[0]:.4g} was expected, {event.severity:.1f} x the alarm line, "
+            f"alarm after {(item.delay_seconds or 0) / 60:.0f} min"
+        )
+    return list(texts.values())[:n_examples]
+
+
+def commands_by_hand(files: DemoFiles, model: str, seed: int) -> list[str]:
+    """The commands that do the same."""
+    return [
+        f"sensorad fit {files.learning} -o {files.model} --mode mode --model {model} --seed {seed} --force",
+        f"sensorad calibrate {files.calibration} -m {files.model} --budget {BUDGET} --force",
+        f"sensorad score {files.faulty} -m {files.model} -o {files.scores} --events {files.events} --force",
+        f"sensorad report {files.scores} -m {files.model} --log {files.faulty} --labels {files.labels} "
+        f"-o {files.report} --force",
+    ]
+
+
+def _line_in_words(result: ThresholdResult) -> str:
+    low, high = result.interval
+    return (
+        f"set on {result.calibration_days:.0f} further normal days for a budget of {BUDGET}: {result.threshold:.3g}, "
+        f"{result.expected_events_per_day:.2f} false alarms a day expected "
+        f"({low:.2f} to {high:.2f} at {result.confidence:.0%} confidence)."
+    )
+
+
+def _learning_in_words(detector: Detector) -> str:
+    card = detector.describe()
+    return (
+        f"{card['model']} model from {card['fit']['usable_rows']:,} normal rows ({LEARNING_DAYS} days) of "
+        f"{len(card['sensors'])} sensors; its scores judged on rows that it was not fitted on."
     )
 
 

@@ -34,12 +34,12 @@ def unsealed(metadata: dict[bytes, bytes] | None, *, kind: str, label: str) -> d
     """
     text = (metadata or {}).get(KEY)
     if text is None:
-        raise DataError(f"not a {kind} file of sensorad", where=label)
+        raise DataError(f"file holds no sensorad {kind}", where=label)
     if (metadata or {}).get(SEAL) != b"%08x" % zlib.crc32(text):
         raise DataError("file is damaged: its metadata fails the checksum", where=label, hint="write it again")
     values: dict[str, Any] = json.loads(text)
     if values.get("kind") != kind:
-        raise DataError(f"expected a {kind} file, got one of {values.get('kind')}", where=label)
+        raise DataError(f"expected {kind}, file holds {values.get('kind')}", where=label)
     if values.get("format") != FORMAT:
         raise DataError(
             f"file has format {values.get('format')}, this program reads {FORMAT}", where=label, hint="update sensorad"

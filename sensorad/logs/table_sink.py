@@ -123,7 +123,8 @@ def _as_cells(batch: pa.RecordBatch) -> pa.RecordBatch:
             columns.append(pc.strftime(column, format="%Y-%m-%dT%H:%M:%SZ"))
         elif pa.types.is_list(column.type):
             words = column.flatten().cast(pa.string()).fill_null("")
-            columns.append(_harmless(pc.binary_join(pa.ListArray.from_arrays(column.offsets, words), LIST_SEPARATOR)))
+            joined = pc.binary_join(pa.ListArray.from_arrays(column.offsets, words), LIST_SEPARATOR)
+            columns.append(_harmless(joined) if pa.types.is_string(column.type.value_type) else joined)
         else:
             columns.append(_harmless(column) if pa.types.is_string(column.type) else column)
     names = _harmless(pa.array(batch.schema.names, pa.string())).to_pylist()

@@ -64,7 +64,9 @@ def range_area(labels: ArrayLike, scores: ArrayLike, buffers: range) -> RangeAre
     truth = np.asarray(labels).astype(bool)
     score = np.asarray(scores, dtype=np.float64)
     if truth.ndim != 1 or truth.shape != score.shape:
-        raise ValueError(f"labels and scores must be one-dimensional and equally long, got {truth.shape}, {score.shape}")
+        raise ValueError(
+            f"labels and scores must be one-dimensional and equally long, got {truth.shape}, {score.shape}"
+        )
     if not np.isfinite(score).all():
         raise ValueError("scores must be finite: fill unscored rows before measuring")
     if truth.all() or not truth.any():

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorad.data import window_view
-
 __all__ = ["RidgeAutoregression", "WindowPCA", "window_gram"]
 
 BATCH_WINDOWS = 4096
@@ -99,9 +97,9 @@ class WindowPCA:
 
     def reconstruct(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, L, C) windows -> their projection, same shape."""
-        flat = np.ascontiguousarray(windows).reshape(len(windows), -1)  # (N, L C)
-        projected = (flat @ self.components) @ self.components.T  # (N, L C)
-        return projected.reshape(windows.shape)
+        flat: NDArray[np.float32] = np.ascontiguousarray(windows).reshape(len(windows), -1)  # (N, L C)
+        rebuilt: NDArray[np.float32] = np.reshape((flat @ self.components) @ self.components.T, windows.shape)
+        return rebuilt
 
     def to_arrays(self) -> dict[str, NDArray[np.floating]]:
         """Plain arrays for an artefact."""

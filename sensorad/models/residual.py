@@ -39,7 +39,8 @@ class ResidualAutoencoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, L, C) -> (N, L, C)."""
         linear = self.linear(x)  # (N, L, C)
-        return linear + self.get_buffer("gate") * self.network(x - linear)
+        rebuilt: Tensor = linear + self.get_buffer("gate") * self.network(x - linear)
+        return rebuilt
 
     def linear(self, x: Tensor) -> Tensor:
         """The linear part alone, (N, L, C); zeros without one."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,7 @@ def blocked_folds(stretches: Sequence[Stretch], n_folds: int, margin: int) -> li
     ends = np.cumsum(lengths)
     borders = np.linspace(0, ends[-1], n_folds + 1).astype(int)
     folds = []
-    for low, high in zip(borders[:-1], borders[1:], strict=True):
+    for low, high in pairwise(borders):
         held, kept = [], []
         for position, stretch in enumerate(stretches):
             offset = int(ends[position] - lengths[position])

@@ -8,6 +8,7 @@ A segment ends at a gap in time, and where sensors were silent for more than `BL
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,7 +128,7 @@ class ScoringEngine:
         scaled = self.scaler.transform(values)  # (t, C_used)
 
         borders = [0, *np.flatnonzero(starts[1:] if len(starts) else starts) + 1, len(rows)]
-        for first, stop in zip(borders[:-1], borders[1:], strict=True):
+        for first, stop in pairwise(borders):
             if first == stop:
                 continue
             before = None if starts[first] else machine
@@ -200,7 +201,7 @@ class ScoringEngine:
         rate = self.timing.rate_change(time, self.length)[new]
         is_lost = _recent_share(is_blind, self.length)[new] > 1.0 - LEAST_SENSORS
         mark(rate > SLOW_LIMIT, "degraded", "rate")
-        mark(~usable[new].all(axis=1), "degraded", worst)
+        mark(worst > 0, "degraded", worst)
         mark(np.isnan(score[new]), "warmup", "segment_start")
         mark(rate > STRANGE_LIMIT, "unscorable", "rate")
         mark(is_lost, "unscorable", "missing")
@@ -215,7 +216,8 @@ def _blind_rows_before(is_blind: NDArray[np.bool_], carried: int) -> NDArray[np.
     row = np.arange(len(is_blind))
     last_seeing = np.maximum.accumulate(np.where(is_blind, -1, row))
     shifted = np.concatenate([[-1], last_seeing[:-1]])
-    return row - 1 - shifted + np.where(shifted < 0, carried, 0)
+    before: NDArray[np.int64] = row - 1 - shifted + np.where(shifted < 0, carried, 0)
+    return before
 
 
 def _blind_rows_at_end(is_blind: NDArray[np.bool_], run: NDArray[np.int64]) -> int:
@@ -225,4 +227,5 @@ def _blind_rows_at_end(is_blind: NDArray[np.bool_], run: NDArray[np.int64]) -> i
 def _recent_share(is_blind: NDArray[np.bool_], length: int) -> NDArray[np.float64]:
     """(T,) share of blind rows among the last ``length`` rows."""
     total = np.cumsum(np.concatenate([np.zeros(length), is_blind]))
-    return (total[length:] - total[:-length]) / length
+    share: NDArray[np.float64] = (total[length:] - total[:-length]) / length
+    return share

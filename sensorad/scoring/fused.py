@@ -121,7 +121,7 @@ class FusedScheme:
         members = self._members(errors)
         parts = {name: self.tails[name].evidence(members[name]) for name in self._names}
         active = self._names[:-1]
-        fast = sum(parts[name] for name in active) / len(active)
+        fast = np.mean([parts[name] for name in active], axis=0)
         score = fast
         if self.covariance is not None:
             slow = self.tails["step"].evidence(members["slow"])
@@ -159,8 +159,8 @@ class FusedScheme:
         covariance = ErrorCovariance.from_arrays(arrays, "fused.covariance") if has_steps else None
         names = (*(MEMBERS if has_steps else MEMBERS[:2]), "row")
         tails = {name: TailModel.from_arrays(arrays, f"fused.tail.{name}") for name in names}
-        base = (arrays[f"fused.{part}"] for part in ("size", "centre", "spread", "noise"))
-        return cls(*base, covariance=covariance, tails=tails)
+        size, centre, spread, noise = (arrays[f"fused.{part}"] for part in ("size", "centre", "spread", "noise"))
+        return cls(size, centre, spread, noise, covariance, tails)
 
 
 def _log_size(window: NDArray[np.float64]) -> NDArray[np.float64]:

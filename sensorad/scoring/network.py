@@ -1,4 +1,4 @@
-"""Networks in the scoring scheme: training across folds, errors of windows, and back from an artefact. Imports torch."""
+"""Networks in the scoring scheme: training across folds, errors of windows, back from an artefact. Imports torch."""
 
 from __future__ import annotations
 

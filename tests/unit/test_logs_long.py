@@ -27,7 +27,7 @@ Row = tuple[int, str, list[float | None]]
 
 
 def long_table(readings: list[Any], *more: str) -> pa.Table:
-    columns = list(zip(*readings, strict=True)) if readings else [[] for _ in range(3 + len(more))]
+    columns: list[Any] = list(zip(*readings, strict=True)) if readings else [[] for _ in range(3 + len(more))]
     times = pa.array([START + time for time in columns[0]], pa.int64())
     return pa.table([times, *map(pa.array, map(list, columns[1:]))], names=["time", "tag", "value", *more])
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import random
-import resource
+import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +116,6 @@ def assert_same(got: list[ScoreBlock], expected: ScoreBlock) -> None:
 @given(st.integers(0, 60), st.integers(0, 99), st.integers(1, 70), st.sampled_from([("",), ("a", "b", "c")]))
 @settings(deadline=None, max_examples=40)
 def test_file_round_trip(n_rows: int, seed: int, size: int, groups: tuple[str, ...]) -> None:
-    import tempfile
-
     block = scores(n_rows, seed, groups)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "scores.parquet"
@@ -232,7 +232,7 @@ def test_csv_output_holds_no_formula(tmp_path: Path) -> None:
         assert cells[4] == {None: "", True: "true", False: "false"}[expected["alarm"]]
         named = ";".join(expected["top_sensors"])
         assert cells[7] == ("'" + named if named.startswith("=") else named)
-        shares = [float(share) for share in cells[8].lstrip("'").split(";") if share]
+        shares = [float(share) for share in cells[8].split(";") if share]
         np.testing.assert_allclose(shares, expected["top_shares"], rtol=1e-6)
     empty = write(tmp_path / "empty.csv", [])
     assert len(empty.read_text().splitlines()) == 1
@@ -252,9 +252,14 @@ def test_existing_file_is_kept_without_force(name: str, tmp_path: Path) -> None:
 
 def test_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "scores.parquet"
-    with pytest.raises(StorageError, match="exists"), ScoreWriter(path, SCHEMA, "time", None, 1.0) as writer:
-        writer.write(scores(3))
-        path.write_text("precious")
+
+    def write_while_another_does() -> None:
+        with ScoreWriter(path, SCHEMA, "time", None, 1.0) as writer:
+            writer.write(scores(3))
+            path.write_text("precious")
+
+    with pytest.raises(StorageError, match="exists"):
+        write_while_another_does()
     assert path.read_text() == "precious"
     assert [file.name for file in tmp_path.iterdir()] == ["scores.parquet"]
 
@@ -264,10 +269,15 @@ def test_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
 def test_failure_leaves_nothing(name: str, error: type[BaseException], tmp_path: Path) -> None:
     old = tmp_path / f"old-{name}"
     old.write_text("old")
-    for path, force in ((tmp_path / name, False), (old, True)):
-        with pytest.raises(error), ScoreWriter(path, SCHEMA, "time", None, 1.0, force=force) as writer:
+
+    def fail(path: Path, force: bool) -> None:
+        with ScoreWriter(path, SCHEMA, "time", None, 1.0, force=force) as writer:
             writer.write(scores(100_000))
             raise error
+
+    for path, force in ((tmp_path / name, False), (old, True)):
+        with pytest.raises(error):
+            fail(path, force)
     assert [file.name for file in tmp_path.iterdir()] == [old.name]
     assert old.read_text() == "old"
 
@@ -279,6 +289,18 @@ def test_nothing_is_visible_before_the_end(tmp_path: Path) -> None:
         assert not path.exists()
         assert [file.suffix for file in tmp_path.iterdir()] == [".tmp"]
     assert path.stat().st_mode & 0o777 == 0o666 & ~int(_umask(), 8)
+
+
+def test_file_is_on_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "scores.parquet"
+    synced: list[tuple[bool, bool]] = []
+
+    def note(handle: int) -> None:
+        synced.append((stat.S_ISDIR(os.fstat(handle).st_mode), path.exists()))
+
+    monkeypatch.setattr(os, "fsync", note)
+    write(path, [scores(3)])
+    assert synced == [(False, False), (True, True)], "first the file, then, renamed, its directory"
 
 
 def _umask() -> str:
@@ -308,7 +330,6 @@ except StorageError as err:
 @pytest.mark.parametrize("name", ["scores.parquet", "scores.csv"])
 @pytest.mark.parametrize("limit", [0, 10_000, 3_000_000])
 def test_full_disk_leaves_the_old_file(name: str, limit: int, tmp_path: Path) -> None:
-    assert resource.RLIMIT_FSIZE is not None
     path = tmp_path / name
     path.write_text("old")
     command = [sys.executable, "-c", FULL_DISK, str(path), str(limit), str(Path(__file__).parent)]
@@ -388,7 +409,7 @@ def test_flipped_bits_in_scores_raise_or_change_nothing(tmp_path: Path) -> None:
 def test_foreign_files_are_refused(tmp_path: Path) -> None:
     plain = tmp_path / "plain.parquet"
     pq.write_table(pa.table({"score": [1.0]}), plain)
-    with pytest.raises(DataError, match="not a scores file"):
+    with pytest.raises(DataError, match="holds no sensorad scores"):
         read_scores(plain)
     text = tmp_path / "scores.csv"
     write(text, [scores(2)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -32,13 +32,13 @@ def ns_of(stamp: datetime) -> int:
 def read(array: pa.Array, form: LogFormat = PLAIN) -> list[int]:
     times = times_of(array, form, "t", HERE)
     assert times.dtype == np.int64
-    return times.tolist()
+    return [int(time) for time in times]
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
-def test_all_resolutions_of_pandas_and_arrow(unit: str) -> None:
-    aware = pd.Series(pd.to_datetime(["2024-06-01 12:00"], utc=True)).astype(f"datetime64[{unit}, UTC]")
-    naive = pd.Series(pd.to_datetime(["2024-06-01 12:00"])).astype(f"datetime64[{unit}]")
+def test_all_resolutions_of_pandas_and_arrow(unit: Literal["s", "ms", "us", "ns"]) -> None:
+    aware = pd.Series(pd.to_datetime(["2024-06-01 12:00"], utc=True)).dt.as_unit(unit)
+    naive = pd.Series(pd.to_datetime(["2024-06-01 12:00"])).dt.as_unit(unit)
     assert read(pa.Array.from_pandas(aware)) == [NOON]
     assert read(pa.Array.from_pandas(naive), UTC_FORM) == [NOON]
     local = pa.Array.from_pandas(aware.dt.tz_convert("America/New_York"))

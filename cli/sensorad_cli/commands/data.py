@@ -44,7 +44,9 @@ def list_sets(output: Output, set_name: str | None, root: str | None) -> None:
     cards = set_cards()
     rows: list[tuple[str, str]] = []
     for card in cards:
-        size = f"{card.n_series:,} series, {card.n_channels:,} channels" + (f", {card.n_rows:,} rows" if card.n_rows else "")
+        size = f"{card.n_series:,} series, {card.n_channels:,} channels" + (
+            f", {card.n_rows:,} rows" if card.n_rows else ""
+        )
         rows += [(card.name, card.what), ("", size), ("", f"licence: {card.licence}"), ("", f"obtain: {card.obtain}")]
     output.result("", rows, [asdict(card) for card in cards])
 
@@ -94,4 +96,6 @@ def make(output: Output, directory: str, normal_days: float, days: float, faults
         ("labels", paths["labels"]),
         ("next", f"sensorad fit {paths['normal']} -o {Path(directory) / 'plant.sensorad'} --mode mode --budget 1/day"),
     ]
-    output.summary("Simulated plant", rows, paths | {"seed": seed, "normal_days": normal_days, "days": days, "faults": faults})
+    output.summary(
+        "Simulated plant", rows, paths | {"seed": seed, "normal_days": normal_days, "days": days, "faults": faults}
+    )

@@ -11,7 +11,9 @@ __all__ = ["command"]
 
 
 @make_command("demo")
-@click.option("-o", "--output", "directory", default="sensorad-demo", show_default=True, metavar="DIR", help="Directory to make.")
+@click.option(
+    "-o", "--output", "directory", default="sensorad-demo", show_default=True, metavar="DIR", help="Directory to make."
+)
 @click.option(
     "--model",
     type=click.Choice(["linear", "lstm", "transformer"]),
@@ -19,7 +21,9 @@ __all__ = ["command"]
     show_default=True,
     help="Kind of model to fit.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same plant and faults.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same plant and faults."
+)
 @click.option("--force", is_flag=True, help="Replace the files of an earlier demo.")
 @click.pass_obj
 def command(output: Output, directory: str, model: str, seed: int, force: bool) -> None:

@@ -22,8 +22,12 @@ __all__ = ["command"]
 @make_command("events")
 @click.argument("scores", metavar="SCORES")
 @click.option("-m", "--model", required=True, metavar="MODEL", help="Detector that made the scores.")
-@click.option("-o", "--output", "target", required=True, metavar="EVENTS", help="Parquet, or CSV by its name; - is stdout.")
-@click.option("--threshold", type=click.FloatRange(min=0, min_open=True), help="Another alarm line than the detector's.")
+@click.option(
+    "-o", "--output", "target", required=True, metavar="EVENTS", help="Parquet, or CSV by its name; - is stdout."
+)
+@click.option(
+    "--threshold", type=click.FloatRange(min=0, min_open=True), help="Another alarm line than the detector's."
+)
 @click.option("--force", is_flag=True, help="Replace output that exists.")
 @event_options
 @click.pass_context

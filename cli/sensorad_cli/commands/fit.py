@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
 
 import click
 
-from sensorad_cli.card import card_rows
-from sensorad_cli.files import claim_output, log_paths
+from sensorad.errors import UsageError
+from sensorad_cli.card import card_json, card_rows
+from sensorad_cli.files import claim_output, log_paths, refuse_among_inputs, write_text
 from sensorad_cli.group import command as make_command
 from sensorad_cli.log_options import LogOptions, log_options
 from sensorad_cli.output import Output
 from sensorad_cli.params import DURATION
+
+if TYPE_CHECKING:
+    from sensorad.detector import Detector
 
 __all__ = ["command"]
 
@@ -20,15 +27,23 @@ __all__ = ["command"]
 @click.argument("logs", nargs=-1, required=True, metavar="LOG...")
 @click.option("-o", "--output", "target", required=True, metavar="MODEL", help="Directory to write the detector to.")
 @click.option("--model", default="linear", show_default=True, metavar="KIND", help="linear, lstm or transformer.")
-@click.option("--score", default="fused", show_default=True, metavar="NAME", help="fused, mahalanobis, sse, topk or max.")
+@click.option(
+    "--score", default="fused", show_default=True, metavar="NAME", help="fused, mahalanobis, sse, topk or max."
+)
 @click.option("--objective", metavar="NAME", help="What a network is trained for: reconstruction, denoising, masked.")
-@click.option("--linear-part/--no-linear-part", default=True, help="Give a network a linear part to work beside, or not.")
+@click.option(
+    "--linear-part/--no-linear-part", default=True, help="Give a network a linear part to work beside, or not."
+)
 @click.option("--window", type=click.IntRange(min=2), metavar="ROWS", help="Rows in a window.")
 @click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Most passes over the training data.")
 @click.option("--time-limit", type=DURATION, metavar="DURATION", help="Training stops after this long, as 10min.")
 @click.option("--budget", metavar="RATE", help="Acceptable false alarms: 1/day, 2/week, 3/month.")
-@click.option("--confidence", type=float, default=0.9, show_default=True, help="Confidence with which the budget is kept.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed and data, same detector.")
+@click.option(
+    "--confidence", type=float, default=0.9, show_default=True, help="Confidence with which the budget is kept."
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed and data, same detector."
+)
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1.")
 @click.option("--checkpoint", metavar="DIR", help="Where an interrupted fit resumes from.  [default: MODEL.checkpoint]")
 @click.option("--loss-curve", metavar="FILE.svg", help="Write the training curve of a network as a figure.")
@@ -58,4 +73,65 @@ def command(
     """Learn what normal looks like, and set an alarm line on rows that the learning never saw.
 
     An interrupted fit of a network goes on where it stopped when the same command runs again.
+
+    \b
+    sensorad fit normal.parquet -o pump.sensorad --time time --budget 1/week
+    sensorad fit logs/ -o plant.sensorad --model transformer --group machine --time-limit 10min
     """
+    import sensorad
+    from sensorad.artefact import check_target
+    from sensorad.logs import SensorLog, SortedLog
+
+    output = ctx.ensure_object(Output)
+    began = perf_counter()
+    refuse_among_inputs(target, logs)
+    check_target(target, force=force)
+    figure = claim_output(loss_curve, force=force, inputs=logs, option="--loss-curve") if loss_curve else None
+    detector = sensorad.Detector(
+        model,
+        score=score,
+        objective=objective,
+        linear_part="default" if linear_part else None,
+        window=window,
+        epochs=epochs,
+        time_limit_seconds=time_limit,
+        device=device,
+        random_state=seed,
+    )
+    if budget is not None:
+        sensorad.Budget.parse(budget)  # before the work, not after it
+    log = SortedLog(SensorLog(log_paths(ctx, logs), log_options.log_format()), strict=log_options.strict)
+    folder = None if model == "linear" else Path(checkpoint or f"{target.rstrip('/')}.checkpoint")
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    with output.progress() as progress:
+        detector.fit(log, budget=budget, confidence=confidence, checkpoint=folder, progress=progress)
+    detector.save(target, force=force)
+    if folder is not None:
+        _remove_checkpoints(folder)
+    if figure is not None:
+        _write_loss_curve(figure, detector, force)
+    seconds = perf_counter() - began
+    rows = [*card_rows(detector), *(("note", note) for note in detector.notes_)]
+    rows += [("seconds", f"{seconds:.1f}"), ("detector", target)]
+    data = card_json(detector) | {"seconds": round(seconds, 3), "outputs": {"model": target, "loss_curve": loss_curve}}
+    output.summary("Fitted", rows, data)
+
+
+def _remove_checkpoints(folder: Path) -> None:
+    """The run is safe in the detector now; files that are not the trainer's stay, and so does their directory."""
+    for path in folder.glob("*.checkpoint"):
+        path.unlink()
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _write_loss_curve(path: Path, detector: Detector, force: bool) -> None:
+    """The curve of the run that was judged on rows of its own, as in the model card."""
+    from sensorad.training import TrainingRecord, loss_curve_svg
+
+    records = [TrainingRecord.from_json(row) for row in detector.training_["records"]]
+    if not records:
+        raise UsageError("a linear model has no training curve", hint="leave --loss-curve out, or fit a network")
+    shown = next((record for record in records if record.validation_losses), records[-1])
+    write_text(path, loss_curve_svg(shown), force=force)

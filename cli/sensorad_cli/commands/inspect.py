@@ -1,11 +1,36 @@
-from sensorad_cli.group import command
+"""``sensorad inspect``: a detector in words, or as JSON."""
+
+from __future__ import annotations
+
 import click
-@command("inspect")
-@click.argument("model")
-@click.option("--allow-missing", type=int, default=0)
-def command(model, allow_missing):
-    """Dummy."""
-    print(model, allow_missing)
-    if model == "boom": raise ValueError("x\ny")
-    if model == "pipe":
-        for i in range(100000): print(i)
+
+from sensorad_cli.group import command as make_command
+from sensorad_cli.output import Output
+
+__all__ = ["command"]
+
+
+@make_command("inspect")
+@click.argument("model", metavar="MODEL")
+@click.pass_obj
+def command(output: Output, model: str) -> None:
+    """Say what a detector was learned from, its sensors and units, and what its alarm line promises.
+
+    Everything in the directory is verified first; nothing in it is ever run.
+    """
+    import sensorad
+    from sensorad_cli.card import card_json, card_rows, sensor_rows
+
+    detector = sensorad.load(model)
+    if output.as_json:
+        output.result(model, [], card_json(detector))
+        return
+    rule = detector.rule_
+    rows = card_rows(detector)
+    rows.append(
+        ("events", f"pauses up to {rule.merge_gap_rows} rows bridged, at least {rule.min_rows} row(s) above the line")
+    )
+    rows += [("note", note) for note in detector.notes_]
+    rows += [("data", f"sha256 {detector.training_['fingerprint']}"), ("weights", f"sha256 {detector.weights_hash_}")]
+    output.result(model, rows, None)
+    output.result("Sensors", sensor_rows(detector), None)

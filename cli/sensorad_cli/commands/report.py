@@ -25,9 +25,13 @@ __all__ = ["command"]
 @make_command("report")
 @click.argument("source", metavar="MODEL|SCORES")
 @click.option("-o", "--output", "target", required=True, metavar="FILE.html", help="File to write.")
-@click.option("-m", "--model", metavar="MODEL", help="Detector that made the scores: adds what it learned and promises.")
+@click.option(
+    "-m", "--model", metavar="MODEL", help="Detector that made the scores: adds what it learned and promises."
+)
 @click.option("--events", "events_path", metavar="EVENTS", help="Events to show; by default they are built again.")
-@click.option("--log", "logs", multiple=True, metavar="LOG", help="The log that was scored: adds sensor curves; repeatable.")
+@click.option(
+    "--log", "logs", multiple=True, metavar="LOG", help="The log that was scored: adds sensor curves; repeatable."
+)
 @click.option("--labels", metavar="FILE", help="Known faults to draw beside the events (start, end[, group][, kind]).")
 @click.option("--title", metavar="TEXT", help="Headline of the page.")
 @click.option("--force", is_flag=True, help="Replace output that exists.")
@@ -61,7 +65,9 @@ def command(
     claim_output(target, force=force, inputs=[source, *logs, *filter(None, [model, events_path, labels])])
     if Path(source).is_dir():
         if model or events_path or logs or labels:
-            raise UsageError(f"{source} is a detector: the other inputs belong to scores", hint="name a score file first")
+            raise UsageError(
+                f"{source} is a detector: the other inputs belong to scores", hint="name a score file first"
+            )
         data = report_on_detector(sensorad.load(source), title or Path(source).name)
     else:
         detector = None if model is None else sensorad.load(model)
@@ -75,7 +81,13 @@ def command(
         known = [] if labels is None else label_intervals(read_labels(labels, log_options.label_format()))
         with output.progress() as progress:
             data = report_on_scores(
-                stored, events, title=title or Path(source).name, detector=detector, log=log, labels=known, progress=progress
+                stored,
+                events,
+                title=title or Path(source).name,
+                detector=detector,
+                log=log,
+                labels=known,
+                progress=progress,
             )
     write_report(target, data, force=force)
     rows = [("events", f"{len(data.events):,}")] if data.n_rows else []

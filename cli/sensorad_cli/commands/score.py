@@ -27,7 +27,9 @@ ALARMS_FOUND = 10
 @make_command("score")
 @click.argument("logs", nargs=-1, required=True, metavar="LOG...")
 @click.option("-m", "--model", required=True, metavar="MODEL", help="Detector made by fit.")
-@click.option("-o", "--output", "target", required=True, metavar="SCORES", help="Parquet, or CSV by its name; - is stdout.")
+@click.option(
+    "-o", "--output", "target", required=True, metavar="SCORES", help="Parquet, or CSV by its name; - is stdout."
+)
 @click.option("--events", "events_target", metavar="EVENTS", help="Also write the events: Parquet, or CSV by its name.")
 @click.option("--exit-code", is_flag=True, help=f"End with code {ALARMS_FOUND} when there are events.")
 @click.option(

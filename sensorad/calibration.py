@@ -1,0 +1,121 @@
+"""The calibration of a detector: error statistics, threshold and event rule; re-fitted without touching a weight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorad.errors import ArtefactError, TooLittleDataError
+from sensorad.events import EventRule
+from sensorad.scoring import Scheme, scheme_class
+from sensorad.thresholds import (
+    Budget,
+    BudgetThreshold,
+    NormalScores,
+    QuantileThreshold,
+    ThresholdMethod,
+    ThresholdResult,
+)
+
+__all__ = ["Calibration", "choose_threshold"]
+
+DEFAULT_BUDGET = "1/day"
+DEFAULT_CONFIDENCE = 0.9
+FALLBACK_QUANTILES = (0.999, 0.995, 0.99)
+"""Tried in this order where normal rows are too few to promise a budget."""
+
+HISTOGRAM_POINTS = 2001
+"""Quantiles of the calibration scores that are kept for figures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What turns errors into alarms.
+
+    Attributes
+    ----------
+    scheme
+        Scoring scheme with its error statistics.
+    threshold : ThresholdResult
+        The alarm line and what it means.
+    rule : EventRule
+        How scores above the line make events.
+    normal_quantiles : (Q,) float64
+        Quantiles of the normal scores behind the threshold, for figures.
+    """
+
+    scheme: Scheme
+    threshold: ThresholdResult
+    rule: EventRule
+    normal_quantiles: NDArray[np.float64]
+
+    @classmethod
+    def fit(cls, scheme: Scheme, scores: NormalScores, rule: EventRule, method: ThresholdMethod) -> Calibration:
+        """Fit ``method`` on normal scores; raises what the method raises."""
+        return cls(scheme, method.fit(scores, rule), rule, _quantiles(scores))
+
+    def to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """JSON object and arrays for an artefact."""
+        settings = {
+            "score": self.scheme.name,
+            "threshold": self.threshold.to_json(),
+            "rule": self.rule.to_json(),
+        }
+        return settings, {**self.scheme.to_arrays(), "normal_quantiles": self.normal_quantiles}
+
+    @classmethod
+    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Calibration:
+        """The calibration of `to_parts`.
+
+        Raises
+        ------
+        ArtefactError
+            Something is missing or has another form.
+        """
+        try:
+            return cls(
+                scheme=scheme_class(settings["score"]).from_arrays(arrays),
+                threshold=ThresholdResult.from_json(settings["threshold"]),
+                rule=EventRule.from_json(settings["rule"]),
+                normal_quantiles=arrays["normal_quantiles"],
+            )
+        except (KeyError, TypeError, ValueError) as err:
+            raise ArtefactError(f"the calibration is incomplete: {err}", hint="calibrate the detector again") from err
+
+
+def choose_threshold(
+    scheme: Scheme, scores: NormalScores, rule: EventRule, method: ThresholdMethod | None
+) -> tuple[Calibration, str]:
+    """Calibrate with ``method``, or by default promise one event a day where the data allows it.
+
+    Returns
+    -------
+    The calibration, and a sentence where the default had to give up its promise (else "").
+
+    Raises
+    ------
+    TooLittleDataError
+        ``method`` was given and refuses, or not even a quantile can be told.
+    """
+    if method is not None:
+        return Calibration.fit(scheme, scores, rule, method), ""
+    try:
+        wished = BudgetThreshold(Budget.parse(DEFAULT_BUDGET), DEFAULT_CONFIDENCE)
+        return Calibration.fit(scheme, scores, rule, wished), ""
+    except TooLittleDataError as refusal:
+        for q in FALLBACK_QUANTILES:
+            if scores.n_scored * (1.0 - q) >= 5.0 or q == FALLBACK_QUANTILES[-1]:
+                calibration = Calibration.fit(scheme, scores, rule, QuantileThreshold(q))
+                return calibration, (
+                    f"no promise on false alarms: {refusal.what}; the line is the {q:g} quantile of the normal scores"
+                )
+        raise
+
+
+def _quantiles(scores: NormalScores) -> NDArray[np.float64]:
+    finite = scores.score[np.isfinite(scores.score)]
+    return np.quantile(finite, np.linspace(0.0, 1.0, min(HISTOGRAM_POINTS, max(2, len(finite)))))

@@ -1,0 +1,48 @@
+"""The model card: what a person should know of a detector before trusting it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sensorad.thresholds import ThresholdResult
+
+__all__ = ["card_text"]
+
+
+def card_text(card: Mapping[str, Any], threshold: ThresholdResult) -> str:
+    """The card of `Detector.describe` as Markdown; names from the log are shown as code and cannot format anything."""
+    sensors = [f"| {_code(row['name'])} | {_code(row.get('unit', ''))} |" for row in card["sensors"]]
+    fit = card["fit"]
+    lines = [
+        "# Detector",
+        "",
+        f"Model `{card['model']}`, score `{card['score']}`, windows of {card['window_rows']} rows, "
+        f"{card['step_seconds']:g} s a row. A score depends on the row and the {card['context_rows']} rows before it.",
+        "",
+        "## Alarm line",
+        "",
+        threshold.statement(),
+        "",
+        "## Learned from",
+        "",
+        f"{fit['read']:,} rows read, {fit['usable_rows']:,} used in {fit['stretches']:,} stretches without gaps. "
+        f"Fingerprint of the data: `{card['fingerprint'][:16]}`.",
+        "",
+        *(f"- {role}: {rows}" for role, rows in card["roles"].items()),
+        "",
+        "## Sensors",
+        "",
+        "| name | unit |",
+        "|---|---|",
+        *sensors,
+        "",
+        "It knows normal operation only as far as these rows show it: another mode, season or product is new to it.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _code(text: str) -> str:
+    clean = "".join(c if c.isprintable() and c not in "`|" else "?" for c in text)[:120]
+    return f"`{clean}`" if clean else ""

@@ -1,0 +1,110 @@
+"""Settings of a detector: one frozen object, checked once, kept in the artefact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from sensorad.errors import UsageError
+from sensorad.models import model_kind
+from sensorad.scoring import scheme_class
+
+__all__ = ["DetectorConfig"]
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorConfig:
+    """Everything that decides a fit besides the log.
+
+    Attributes
+    ----------
+    model, score
+        Names in the registries of models and scoring schemes.
+    has_linear_part
+        Networks only: False runs the network alone, as published.
+    window
+        Rows per window; None takes the model's default.
+    variance
+        Share of the variance that window-PCA keeps.
+    lags, penalty
+        Rows that the autoregression looks back, and its ridge penalty.
+    folds
+        Blocks of time for out-of-fold errors; halved where the log is short.
+    objective
+        Name of the training objective; None takes the model's default.
+    epochs, time_limit_seconds
+        Limits of each training run; epochs 0 leaves a network untrained.
+    stride
+        Rows between training windows; None = a quarter of a window at most, less where the log is short.
+    network
+        Settings of the network's own configuration that differ from its defaults.
+    device
+        Where networks run: "cpu" or "cuda".
+    random_state
+        Seed of all random numbers.
+
+    Examples
+    --------
+    >>> config = DetectorConfig(model="lstm", epochs=3)
+    >>> DetectorConfig.from_json(config.to_json()) == config
+    True
+    >>> config.length
+    30
+    """
+
+    model: str = "linear"
+    score: str = "fused"
+    has_linear_part: bool = True
+    window: int | None = None
+    variance: float = 0.9
+    lags: int = 10
+    penalty: float = 1.0
+    folds: int = 4
+    objective: str | None = None
+    epochs: int | None = None
+    time_limit_seconds: float | None = None
+    stride: int | None = None
+    network: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "cpu"
+    random_state: int = 0
+
+    def __post_init__(self) -> None:
+        model_kind(self.model)
+        scheme_class(self.score)
+        for name, least in (
+            ("window", 2),
+            ("lags", 1),
+            ("folds", 2),
+            ("epochs", 0),
+            ("stride", 1),
+            ("random_state", 0),
+        ):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+                raise UsageError(f"{name} must be a whole number of at least {least}, got {value!r}")
+        if not 0.0 < self.variance < 1.0:
+            raise UsageError(f"variance must lie between 0 and 1, got {self.variance!r}")
+        if not self.penalty > 0.0:
+            raise UsageError(f"penalty must be positive, got {self.penalty!r}")
+        if self.model == "linear" and not self.has_linear_part:
+            raise UsageError("the linear model is nothing without its linear part", hint="choose a network")
+        if self.model == "linear" and self.objective is not None:
+            raise UsageError("the linear model has no training objective", hint="leave --objective out")
+
+    @property
+    def length(self) -> int:
+        """Rows per window."""
+        return self.window if self.window is not None else model_kind(self.model).length
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self) | {"network": dict(self.network)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> DetectorConfig:
+        """The settings of `to_json`; unknown names are refused."""
+        unknown = sorted(set(values) - {known.name for known in fields(cls)})
+        if unknown:
+            raise UsageError(f"unknown settings {unknown}", where="detector configuration")
+        return cls(**values)

@@ -1,0 +1,453 @@
+"""`Detector`: the user's object. Learns from normal logs, scores new ones, finds events, keeps its budget."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sensorad import __version__
+from sensorad.artefact import ArtefactContents, check_target, read_artefact, weights_hash, write_artefact
+from sensorad.calibration import Calibration, choose_threshold
+from sensorad.card import card_text
+from sensorad.config import DetectorConfig
+from sensorad.data import GaussianImputer, SensorScaler, Timing
+from sensorad.errors import ArtefactError, UsageError
+from sensorad.events import EventBuilder, EventRule
+from sensorad.learning import learn
+from sensorad.logs import LogFormat, SensorLog, SortedLog, event_table, score_table
+from sensorad.model_parts import model_arrays, model_from_arrays
+from sensorad.normal_rows import read_normal_rows
+from sensorad.scoring import ErrorModel, ScoringEngine
+from sensorad.thresholds import Budget, BudgetThreshold, NormalScores, ThresholdMethod, ThresholdResult, threshold_class
+from sensorad.types import Event, ScoreBlock, SensorSchema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Detector", "load"]
+
+PLAIN = LogFormat()
+
+
+class Detector:
+    """Learns normal operation from a multi-sensor log and scores others against it.
+
+    Parameters
+    ----------
+    model
+        "linear", "lstm" or "transformer".
+    score
+        "fused" (default), "mahalanobis" (the published encoder-decoder rule), "sse", "topk" or "max".
+    objective
+        Networks: "plain", "denoising" or "masked"; None takes the model's default.
+    linear_part
+        Networks: None runs the network alone, as published.
+    window
+        Rows per window.
+    epochs, time_limit_seconds
+        Networks: limits of each of the three training runs.
+    device
+        "cpu" or "cuda".
+    events
+        Rule for events; None derives one from the window length.
+    config
+        All settings at once, instead of the ones above.
+    random_state
+        Seed.
+
+    Attributes
+    ----------
+    schema_ : SensorSchema
+    format_ : LogFormat
+        How the training log was read; later logs are read the same way unless told otherwise.
+    rule_ : EventRule
+    threshold_result_ : ThresholdResult
+    notes_ : list of str
+        What a user should know of the fit.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> load_ = np.sin(np.arange(4000) / 40) + 0.1 * rng.normal(size=4000)
+    >>> log = pd.DataFrame({
+    ...     "time": pd.date_range("2024-05-01", periods=4000, freq="min", tz="UTC"),
+    ...     "flow": load_ + 0.05 * rng.normal(size=4000),
+    ...     "power": 2 * load_ + 0.05 * rng.normal(size=4000),
+    ... })
+    >>> detector = Detector().fit(log.iloc[:3000])
+    >>> new = log.iloc[3000:].copy()
+    >>> new.loc[new.index[600:700], "power"] += 3.0
+    >>> events = detector.detect(new)
+    >>> [str(name) for name in events["sensors"].iloc[0][:1]]
+    ['power']
+    """
+
+    def __init__(
+        self,
+        model: str = "linear",
+        *,
+        score: str = "fused",
+        objective: str | None = None,
+        linear_part: str | None = "default",
+        window: int | None = None,
+        epochs: int | None = None,
+        time_limit_seconds: float | None = None,
+        device: str = "cpu",
+        events: EventRule | None = None,
+        config: DetectorConfig | None = None,
+        random_state: int = 0,
+    ) -> None:
+        if linear_part not in ("default", None):
+            raise UsageError(f"linear_part is 'default' or None, got {linear_part!r}")
+        self.config = config or DetectorConfig(
+            model=model,
+            score=score,
+            objective=objective,
+            has_linear_part=linear_part is not None,
+            window=window,
+            epochs=epochs,
+            time_limit_seconds=time_limit_seconds,
+            device=device,
+            random_state=random_state,
+        )
+        self.events = events
+        self.notes_: list[str] = []
+        self._calibration: Calibration | None = None
+
+    # --- learning ---------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        log: Any,
+        time: str | None = None,
+        sensors: Iterable[str] | None = None,
+        group: str | None = None,
+        mode: str | None = None,
+        *,
+        format: LogFormat | None = None,
+        threshold: ThresholdMethod | None = None,
+        budget: str | None = None,
+        confidence: float = 0.9,
+        checkpoint: Path | None = None,
+        progress: Callable[[str, float], None] | None = None,
+    ) -> Detector:
+        """Learn from a log of normal operation and set the alarm line from out-of-fold scores.
+
+        Parameters
+        ----------
+        log
+            Pandas, Polars or Arrow table, or paths of Parquet or CSV files and directories.
+        time, sensors, group, mode
+            Columns; the usual short form of ``format``.
+        format
+            Everything about how the log is to be read.
+        threshold
+            Method for the alarm line; None promises ``budget`` events.
+        budget
+            Such as "2/week". None promises one event a day where the log is long enough, and otherwise takes a
+            quantile and says in `notes_` that nothing is promised.
+        confidence
+            Of the promise.
+        checkpoint
+            Directory from which a killed fit of a network resumes.
+        progress
+            Called with (what, share done).
+
+        Raises
+        ------
+        DataError
+            The log cannot be used, is too short for a fit, or for the ``budget`` that was asked for.
+        """
+        wanted = format or LogFormat(
+            time=time, sensors=None if sensors is None else tuple(sensors), group=group, mode=mode
+        )
+        source = log if isinstance(log, SortedLog) else SortedLog(SensorLog(log, wanted))
+        rows = read_normal_rows(source.blocks(), source.schema, self.config.length)
+        learned = learn(rows, self.config, checkpoint=checkpoint, progress=progress)
+        self.schema_ = source.schema
+        self.format_ = source.log.format
+        self._parts: tuple[SensorScaler, GaussianImputer, Timing, ErrorModel] = (
+            rows.scaler, rows.imputer, rows.timing, learned.model
+        )  # fmt: skip
+        rule = self.events or self._default_rule(rows.timing)
+        if threshold is None and budget is not None:
+            threshold = BudgetThreshold(Budget.parse(budget), confidence)
+        self._calibration, refusal = choose_threshold(learned.scheme, learned.scores, rule, threshold)
+        constant = [name for name, flag in zip(self.schema_.names, rows.scaler.is_constant, strict=True) if flag]
+        unused = [name for name, used in zip(self.schema_.names, rows.scaler.is_used, strict=True) if not used]
+        self.notes_ = [*source.notes, *([refusal] if refusal else [])]
+        self.training_: dict[str, Any] = {
+            "rows": rows.counts,
+            "usable_rows": rows.n_rows,
+            "stretches": len(rows.stretches),
+            "roles": learned.roles,
+            "fingerprint": rows.fingerprint,
+            "constant_sensors": constant,
+            "unused_sensors": unused,
+            "records": [record.to_json() for record in learned.records],
+        }
+        return self
+
+    def calibrate(
+        self,
+        log: Any,
+        *,
+        budget: str | None = None,
+        confidence: float = 0.9,
+        method: str = "budget",
+        format: LogFormat | None = None,
+        **options: Any,
+    ) -> ThresholdResult:
+        """Set a new alarm line from another log of normal operation; no weight changes.
+
+        Parameters
+        ----------
+        method
+            Name in `sensorad.thresholds.THRESHOLDS`; ``options`` are its settings.
+
+        Raises
+        ------
+        TooLittleDataError
+            The log is too short for what was asked; says how much is missing.
+        """
+        blocks = self.score_blocks(self.open_log(log, format=format))
+        return self.calibrate_scores(blocks, budget=budget, confidence=confidence, method=method, **options)
+
+    def calibrate_scores(
+        self,
+        blocks: Iterable[ScoreBlock],
+        *,
+        budget: str | None = None,
+        confidence: float = 0.9,
+        method: str = "budget",
+        **options: Any,
+    ) -> ThresholdResult:
+        """The same from scores that this detector has already given to normal rows."""
+        current = self._fitted()
+        if method == "budget":
+            options = {"budget": Budget.parse(budget or "1/day"), "confidence": confidence} | options
+        elif budget is not None:
+            raise UsageError(f"method {method!r} has no budget", hint="leave --budget out or use --method budget")
+        try:
+            chosen = threshold_class(method)(**options)
+        except TypeError as err:
+            raise UsageError(f"method {method!r} has no such option: {err}") from err
+        scores = NormalScores.from_blocks(blocks, self._parts[2].step_seconds)
+        self._calibration = Calibration.fit(current.scheme, scores, current.rule, chosen)
+        return self._calibration.threshold
+
+    # --- use --------------------------------------------------------------------------------------------------
+
+    def open_log(
+        self,
+        source: Any,
+        *,
+        format: LogFormat | None = None,
+        allow_missing: int = 0,
+        strict: bool = False,
+        skip_bad_files: bool = False,
+    ) -> SortedLog:
+        """A log read against the learned schema, by default in the learned format."""
+        self._fitted()
+        if isinstance(source, SortedLog):
+            return source
+        log = SensorLog(
+            source,
+            self._later_format() if format is None else format,
+            schema=self.schema_,
+            allow_missing=allow_missing,
+            strict=strict,
+            skip_bad_files=skip_bad_files,
+        )
+        return SortedLog(log, strict=strict)
+
+    def engine(self, *, on_conflict: str = "first") -> ScoringEngine:
+        """A fresh scoring engine: the same rows give the same scores in any cut into blocks."""
+        scaler, imputer, timing, model = self._parts
+        return ScoringEngine(scaler, imputer, timing, model, self._fitted().scheme, self.config.length, on_conflict)
+
+    def score_blocks(self, log: SortedLog, *, engine: ScoringEngine | None = None) -> Iterator[ScoreBlock]:
+        """Scores block by block, in bounded memory."""
+        running = engine or self.engine()
+        for block in log.blocks():
+            yield running.score(block)
+
+    def event_builder(self, threshold: float | None = None, rule: EventRule | None = None) -> EventBuilder:
+        """A builder of events with the calibrated line and rule, or others."""
+        line = self.threshold_ if threshold is None else threshold
+        return EventBuilder(self.schema_.names, line, rule or self.rule_)
+
+    def score(self, log: Any, **options: Any) -> Any:
+        """One output row for every input row, as the kind of table that came in (Arrow for files).
+
+        ``options`` are those of `open_log`.
+        """
+        source = self.open_log(log, **options)
+        return score_table(
+            self.score_blocks(source),
+            self.schema_,
+            source.log.time_name,
+            source.log.group_name,
+            self.threshold_,
+            source.log.kind,
+        )
+
+    def detect(self, log: Any, **options: Any) -> Any:
+        """One row for every event, as the kind of table that came in; ``options`` are those of `open_log`."""
+        source = self.open_log(log, **options)
+        return event_table(self.find_events(source), source.log.group_name, source.log.kind)
+
+    def find_events(self, log: SortedLog) -> list[Event]:
+        """Events in order of their start."""
+        builder = self.event_builder()
+        events = [event for block in self.score_blocks(log) for event in builder.update(block)]
+        return sorted([*events, *builder.finish()], key=lambda event: (event.start, event.group))
+
+    # --- what was learned -------------------------------------------------------------------------------------
+
+    @property
+    def threshold_(self) -> float:
+        """The alarm line."""
+        return self._fitted().threshold.threshold
+
+    @property
+    def threshold_result_(self) -> ThresholdResult:
+        """The alarm line with what it means and rests on."""
+        return self._fitted().threshold
+
+    @property
+    def rule_(self) -> EventRule:
+        """How scores above the line make events."""
+        return self._fitted().rule
+
+    @property
+    def normal_quantiles_(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Quantiles of the normal scores behind the alarm line."""
+        return self._fitted().normal_quantiles
+
+    @property
+    def weights_hash_(self) -> str:
+        """SHA-256 of all weights: unchanged by any calibration."""
+        scaler, imputer, _, model = self._parts
+        return weights_hash(model_arrays(scaler, imputer, model))
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Settings by name, as scikit-learn has it."""
+        return {"config": self.config, "events": self.events}
+
+    def describe(self) -> dict[str, Any]:
+        """The model card as plain values."""
+        self._fitted()
+        timing = self._parts[2]
+        records = self.training_["records"]
+        card: dict[str, Any] = {
+            "model": self.config.model,
+            "score": self.config.score,
+            "sensors": self.schema_.to_json(),
+            "window_rows": self.config.length,
+            "context_rows": self.engine().context_rows,
+            "step_seconds": timing.step_seconds,
+            "roles": self.training_["roles"],
+            "fit": {
+                "usable_rows": self.training_["usable_rows"],
+                "stretches": self.training_["stretches"],
+                **self.training_["rows"],
+            },
+            "constant_sensors": self.training_["constant_sensors"],
+            "unused_sensors": self.training_["unused_sensors"],
+            "fingerprint": self.training_["fingerprint"],
+            "weights": self.weights_hash_,
+            "versions": {"sensorad": __version__},
+        }
+        if records:
+            shown = next((record for record in records if record["validation_losses"]), records[-1])
+            card["training"] = shown | {"epochs": len(shown["train_losses"])}
+        return card
+
+    # --- artefact ---------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
+        """Write the detector as a directory, whole or not at all.
+
+        Raises
+        ------
+        StorageError
+            The path exists and ``force`` is not given, or cannot be written.
+        """
+        check_target(path, force=force)
+        scaler, imputer, timing, model = self._parts
+        settings, arrays = self._fitted().to_parts()
+        write_artefact(
+            path,
+            detector={
+                "config": self.config.to_json(),
+                "schema": self.schema_.to_json(),
+                "log_format": self.format_.to_json(),
+                "timing": {"step_seconds": timing.step_seconds, "mean_step_seconds": timing.mean_step_seconds},
+                "training": self.training_,
+                "notes": self.notes_,
+            },
+            weights=model_arrays(scaler, imputer, model),
+            calibration=settings,
+            calibration_arrays=arrays,
+            card=card_text(self.describe(), self.threshold_result_),
+            force=force,
+        )
+
+    @classmethod
+    def _from_artefact(cls, contents: ArtefactContents, where: str) -> Detector:
+        try:
+            stored = contents.detector
+            config = DetectorConfig.from_json(stored["config"])
+            schema = SensorSchema.from_json(stored["schema"])
+            detector = cls(config=config)
+            detector.schema_ = schema
+            detector.format_ = LogFormat.from_json(stored["log_format"])
+            detector.training_ = dict(stored["training"])
+            detector.notes_ = list(stored["notes"])
+            timing = Timing(float(stored["timing"]["step_seconds"]), float(stored["timing"]["mean_step_seconds"]))
+        except (KeyError, TypeError, ValueError, UsageError) as err:
+            raise ArtefactError(f"detector.json is incomplete: {err}", where=where, hint="fit again") from err
+        scaler, imputer, model = model_from_arrays(config, len(schema), contents.weights)
+        detector._parts = (scaler, imputer, timing, model)
+        detector._calibration = Calibration.from_parts(contents.calibration, contents.calibration_arrays)
+        detector.events = detector._calibration.rule
+        return detector
+
+    def _fitted(self) -> Calibration:
+        if self._calibration is None:
+            raise UsageError("the detector has not been fitted", hint="call fit first, or sensorad.load")
+        return self._calibration
+
+    def _default_rule(self, timing: Timing) -> EventRule:
+        lags = self.config.lags if self.config.has_linear_part else 1
+        return EventRule(
+            merge_gap_rows=self.config.length,
+            echo_rows=lags,
+            window_rows=self.config.length + lags,
+            step_seconds=timing.step_seconds,
+        )
+
+    def _later_format(self) -> LogFormat:
+        """The learned format for a later log, which need not have labels."""
+        from dataclasses import replace
+
+        return replace(self.format_, sensors=None, label=None)
+
+
+def load(path: str | os.PathLike[str]) -> Detector:
+    """Read a saved detector; everything is checked before it is used, and nothing in it is ever executed.
+
+    Raises
+    ------
+    ArtefactError
+        Damaged, incomplete, made by a newer version, or not a detector.
+    StorageError
+        There is no such directory.
+    """
+    return Detector._from_artefact(read_artefact(path), os.fspath(path))

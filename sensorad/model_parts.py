@@ -1,0 +1,81 @@
+"""A model as an artefact sees it: settings and arrays, out and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorad.artefact import ArraySpec, check_arrays
+from sensorad.config import DetectorConfig
+from sensorad.data import GaussianImputer, SensorScaler
+from sensorad.errors import ArtefactError
+from sensorad.models import RidgeAutoregression, WindowPCA, model_kind
+from sensorad.scoring import ErrorModel, LinearErrors
+
+__all__ = ["model_arrays", "model_from_arrays"]
+
+
+def model_arrays(scaler: SensorScaler, imputer: GaussianImputer, model: ErrorModel) -> dict[str, NDArray[Any]]:
+    """All weights by name; ``linear.*`` only where there is a linear part."""
+    arrays: dict[str, NDArray[Any]] = {**scaler.to_arrays(), **imputer.to_arrays()}
+    if isinstance(model, LinearErrors):
+        return arrays | model.pca.to_arrays() | model.autoregression.to_arrays()
+    from sensorad.scoring.network import NetworkErrors, network_arrays
+
+    if not isinstance(model, NetworkErrors):
+        raise TypeError(f"no arrays known for {type(model).__name__}")
+    if model.autoregression is not None:
+        components = model.module.get_buffer("components").cpu().numpy()
+        arrays |= {"pca.components": components} | model.autoregression.to_arrays()
+    return arrays | network_arrays(model)
+
+
+def model_from_arrays(
+    config: DetectorConfig, n_sensors: int, arrays: Mapping[str, NDArray[Any]]
+) -> tuple[SensorScaler, GaussianImputer, ErrorModel]:
+    """The parts of `model_arrays`.
+
+    Raises
+    ------
+    ArtefactError
+        Names, shapes or dtypes are not those that ``config`` implies.
+    """
+    known = {name: array for name, array in arrays.items() if not name.startswith("network.")}
+    n_used = int(np.sum(arrays["scaler.is_used"] > 0.5)) if "scaler.is_used" in arrays else 0
+    check_arrays(known, _expected(config, n_sensors, n_used))
+    if n_used == 0:
+        raise ArtefactError("no sensor enters the model", where="scaler.is_used", hint="fit the detector again")
+    scaler = SensorScaler.from_arrays(known)
+    if not (scaler.scale > 0).all():
+        raise ArtefactError("scales must be positive", where="scaler.scale", hint="fit the detector again")
+    pca = autoregression = None
+    if config.has_linear_part:
+        pca = WindowPCA.from_arrays(known, config.length)
+        autoregression = RidgeAutoregression.from_arrays(known, config.lags)
+    imputer = GaussianImputer.from_arrays(known)
+    if model_kind(config.model).build is None:
+        if pca is None or autoregression is None:
+            raise ArtefactError("the linear model lacks its linear part", hint="fit the detector again")
+        return scaler, imputer, LinearErrors(pca, autoregression)
+    from sensorad.scoring.network import load_network
+
+    model = load_network(
+        config.model, n_used, config.length, config.network, arrays, pca, autoregression, config.device
+    )
+    return scaler, imputer, model
+
+
+def _expected(config: DetectorConfig, n_sensors: int, n_used: int) -> dict[str, ArraySpec]:
+    """Every array besides the network's own weights."""
+    names = ("centre", "scale", "is_used", "is_constant", "noise")
+    specs = {f"scaler.{name}": ArraySpec((n_sensors,), "float64") for name in names}
+    specs["imputer.covariance"] = ArraySpec((2 * n_used, 2 * n_used), "float64")
+    if config.has_linear_part:
+        specs["pca.components"] = ArraySpec((config.length * n_used, None), "float32")
+        specs["autoregression.weights"] = ArraySpec((config.lags * n_used + 1, n_used), "float32")
+    if model_kind(config.model).build is not None:
+        specs["gate"] = ArraySpec((1,), "float32")
+    return specs

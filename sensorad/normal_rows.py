@@ -1,0 +1,152 @@
+"""Normal rows for training: read once, cut into stretches without gaps, counted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorad.data import GaussianImputer, SensorScaler, Timing
+from sensorad.errors import TooLittleDataError
+from sensorad.scoring.crossfit import Stretch
+from sensorad.scoring.engine import LEAST_SENSORS
+from sensorad.types import RowBlock, SensorSchema
+
+__all__ = ["LEAST_WINDOWS", "NormalRows", "read_normal_rows"]
+
+LEAST_WINDOWS = 5
+"""A fit needs at least this many windows' worth of rows."""
+
+
+@dataclass(slots=True)
+class NormalRows:
+    """Rows of a log that may be learned from.
+
+    Attributes
+    ----------
+    scaler, imputer, timing
+        Learned from these rows.
+    stretches : list of Stretch
+        Scaled, filled rows without gaps, at least one window long.
+    times : list of (T,) int64
+        Row times of each stretch, ns.
+    machines : list of int
+        Machine of each stretch.
+    counts : dict of str to int
+        What was read, left out and why.
+    fingerprint
+        SHA-256 over times and values of all rows read.
+    """
+
+    scaler: SensorScaler
+    imputer: GaussianImputer
+    timing: Timing
+    stretches: list[Stretch]
+    times: list[NDArray[np.int64]]
+    machines: list[int]
+    counts: dict[str, int] = field(default_factory=dict)
+    fingerprint: str = ""
+
+    @property
+    def n_rows(self) -> int:
+        return sum(len(stretch) for stretch in self.stretches)
+
+
+def read_normal_rows(blocks: Iterable[RowBlock], schema: SensorSchema, length: int) -> NormalRows:
+    """Read and prepare training rows; each machine's rows must be in time order.
+
+    Rows labelled anomalous, rows with a time already seen and rows in which most sensors are missing are left out,
+    and no window spans them.
+
+    Raises
+    ------
+    TooLittleDataError
+        Fewer rows than a fit needs; the message says how many.
+    """
+    digest = hashlib.sha256()
+    kept: dict[int, list[RowBlock]] = {}
+    counts = dict.fromkeys(("read", "anomalous", "equal_times", "missing_cells", "blind", "gaps", "short"), 0)
+    for block in blocks:
+        digest.update(block.time.tobytes())
+        digest.update(block.values.tobytes())
+        digest.update(block.flaw.tobytes())
+        counts["read"] += len(block)
+        for code in np.unique(block.group):
+            kept.setdefault(int(code), []).append(block.take(block.group == code))
+    needed = LEAST_WINDOWS * length
+    if counts["read"] < needed:
+        raise _too_little(counts["read"], needed, length)
+
+    machines = {code: _joined(parts, counts) for code, parts in kept.items()}
+    timing = Timing.fit([rows.time for rows in machines.values()])
+    values = np.concatenate([rows.values for rows in machines.values()])
+    usable = np.concatenate([rows.flaw == 0 for rows in machines.values()])
+    counts["missing_cells"] = int((~usable).sum())
+    scaler = SensorScaler.fit(values, usable, schema)
+
+    pieces: list[tuple[int, NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]] = []
+    for code, rows in machines.items():
+        present = rows.flaw[:, scaler.used_positions] == 0
+        is_blind = present.mean(axis=1) < LEAST_SENSORS
+        is_labelled = np.zeros(len(rows), bool) if rows.label is None else rows.label
+        starts = timing.segment_starts(rows.time)
+        counts["gaps"] += int(starts.sum())
+        counts["blind"] += int((is_blind & ~is_labelled).sum())
+        counts["anomalous"] += int(is_labelled.sum())
+        scaled = scaler.transform(rows.values)
+        for first, stop in _runs(~(is_blind | is_labelled), starts):
+            if stop - first < length:
+                counts["short"] += stop - first
+                continue
+            pieces.append((code, rows.time[first:stop], scaled[first:stop], present[first:stop]))
+    n_rows = sum(len(time) for _, time, _, _ in pieces)
+    if n_rows < needed:
+        raise _too_little(n_rows, needed, length)
+    imputer = GaussianImputer.fit([rows for _, _, rows, _ in pieces], [present for _, _, _, present in pieces])
+    return NormalRows(
+        scaler=scaler,
+        imputer=imputer,
+        timing=timing,
+        stretches=[Stretch(imputer.fill(rows, present), present) for _, _, rows, present in pieces],
+        times=[time for _, time, _, _ in pieces],
+        machines=[code for code, _, _, _ in pieces],
+        counts=counts,
+        fingerprint=digest.hexdigest(),
+    )
+
+
+def _joined(parts: list[RowBlock], counts: dict[str, int]) -> RowBlock:
+    """All rows of one machine as one block, the first of each time only."""
+    first = parts[0]
+    whole = RowBlock(
+        index=np.concatenate([part.index for part in parts]),
+        time=np.concatenate([part.time for part in parts]),
+        values=np.concatenate([part.values for part in parts]),
+        flaw=np.concatenate([part.flaw for part in parts]),
+        group=np.concatenate([part.group for part in parts]),
+        group_names=parts[-1].group_names,
+        label=None if first.label is None else np.concatenate([p.label for p in parts if p.label is not None]),
+    )
+    is_new = np.diff(whole.time, prepend=whole.time[0] - 1) > 0
+    counts["equal_times"] += int((~is_new).sum())
+    return whole if is_new.all() else whole.take(is_new)
+
+
+def _runs(is_kept: NDArray[np.bool_], starts: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Half-open ranges of kept rows that contain no start but their first row."""
+    row = np.arange(len(is_kept))
+    before = np.concatenate([[False], is_kept[:-1]])
+    opens = row[is_kept & (~before | starts)]
+    after = np.concatenate([is_kept[1:] & ~starts[1:], [False]])
+    closes = row[is_kept & ~after] + 1
+    return [(int(a), int(b)) for a, b in zip(opens, closes, strict=True)]
+
+
+def _too_little(n_rows: int, needed: int, length: int) -> TooLittleDataError:
+    return TooLittleDataError(
+        f"fit needs at least {needed:,} usable normal rows ({LEAST_WINDOWS} windows of {length}), got {n_rows:,}",
+        hint=f"add {needed - n_rows:,} rows or choose a shorter --window",
+    )
