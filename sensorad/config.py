@@ -57,7 +57,7 @@ class DetectorConfig:
     score: str = "fused"
     has_linear_part: bool = True
     window: int | None = None
-    variance: float = 0.9
+    variance: float = 0.95
     lags: int = 10
     penalty: float = 1.0
     folds: int = 4

@@ -67,9 +67,10 @@ def sensor_rows(detector: Detector) -> list[tuple[str, str]]:
 def _training_in_words(training: dict[str, Any]) -> str:
     losses = training["validation_losses"] or training["train_losses"]
     what = "validation" if training["validation_losses"] else "training"
+    kept = losses[training["best_epoch"] - 1]
     return (
         f"{training['n_parameters']:,} parameters, {training['epochs']} epochs in {sum(training['seconds']):.0f} s, "
-        f"{what} loss {losses[0]:.4g} to {losses[training['best_epoch'] - 1]:.4g}, stopped: {training['stopped_because']}"
+        f"{what} loss {losses[0]:.4g} to {kept:.4g}, stopped because: {training['stopped_because']}"
     )
 
 

@@ -15,7 +15,7 @@ from sensorad_cli.params import Duration
 if TYPE_CHECKING:
     from sensorad.events import EventRule
 
-__all__ = ["EventOptions", "event_options"]
+__all__ = ["EventOptions", "RowsOrDuration", "event_options"]
 
 
 class RowsOrDuration(click.ParamType["int | float"]):

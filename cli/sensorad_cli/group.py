@@ -21,7 +21,7 @@ from sensorad_cli.output import Output
 __all__ = ["COMMANDS", "Command", "CommandGroup", "LazyGroup", "command", "output_options"]
 
 COMMANDS = {
-    "demo": "Show the whole job on a simulated plant, in about a minute.",
+    "demo": "Show the whole job on a simulated plant.",
     "fit": "Learn a detector from a log of normal operation.",
     "score": "Score every row of a log.",
     "calibrate": "Set a new threshold without retraining.",

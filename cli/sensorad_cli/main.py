@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -88,10 +89,8 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _say(line: str) -> None:
-    try:
+    with contextlib.suppress(OSError):  # where nobody listens on stderr, the exit code still tells
         print(line, file=sys.stderr, flush=True)
-    except OSError:
-        pass  # nobody listens on stderr; the exit code still tells
 
 
 def _install_handlers(output: Output) -> tuple[Any, Any]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Output", "Progress", "plain"]
 
+STEP_WIDTH = 11  # characters; the steps of a story stand in one column although they are written one by one
+
 Progress = Callable[[str, float | None], None]
 """Called with the stage in words and the fraction done of it, in [0, 1]; None where the end is not known."""
 
@@ -43,7 +45,7 @@ class Output:
     def note(self, text: str) -> None:
         """One line for people, on stderr."""
         if self.verbosity >= 0:
-            self._console().print(one_line(text))
+            self._console().print(one_line(text), soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """One line that starts with ``warning:``, on stderr."""
@@ -63,7 +65,7 @@ class Output:
     def step(self, headline: str, text: str) -> None:
         """One step of a story on stderr: a short headline, then what came of it."""
         if self.verbosity >= 0:
-            self.lines("", [(headline, text)])
+            self.lines("", [(headline, text)], width=STEP_WIDTH)
 
     def summary(self, title: str, rows: Sequence[tuple[str, str]], data: Mapping[str, Any]) -> None:
         """The end of a run: aligned lines on stderr, or one JSON object on stdout."""
@@ -79,18 +81,27 @@ class Output:
         else:
             self.lines(title, rows, console=self._console(stderr=False))
 
-    def lines(self, title: str, rows: Sequence[tuple[str, str]], *, console: Console | None = None) -> None:
-        """A bold title and one aligned line for each (label, value)."""
+    def lines(
+        self, title: str, rows: Sequence[tuple[str, str]], *, console: Console | None = None, width: int = 0
+    ) -> None:
+        """A bold title and one aligned line for each (label, value); wrapped in columns on a terminal only."""
+        from rich.table import Table
         from rich.text import Text
 
         console = console or self._console()
-        width = max((len(one_line(label)) for label, _ in rows), default=0)
+        width = max([width, *(len(one_line(label)) for label, _ in rows)])
         try:
             if title:
                 console.print(Text(one_line(title), style="bold"))
+            if console.is_terminal:
+                grid = Table.grid(padding=(0, 2))
+                grid.add_column(min_width=width + 2, style="dim", no_wrap=True)
+                for label, value in rows:
+                    grid.add_row(f"  {one_line(label)}", Text(one_line(value)))
+                console.print(grid, soft_wrap=False)
+                return
             for label, value in rows:
-                line = Text(f"  {one_line(label):<{width}}  ", style="dim" if label else "")
-                console.print(line.append(Text(one_line(value), style="default not dim")))
+                console.print(f"  {one_line(label):<{width}}  {one_line(value)}")
         except BrokenPipeError as error:
             raise OutputClosed from error
 

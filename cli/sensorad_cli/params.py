@@ -92,7 +92,7 @@ def parse_renames(texts: Iterable[str]) -> dict[str, str]:
     return pairs
 
 
-def names(flag: str, *, help: str) -> Any:  # noqa: A002
+def names(flag: str, *, help: str) -> Any:
     """An option for a list of names: repeated, comma-separated, or an exact list in a configuration file."""
 
     def split(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -26,11 +26,15 @@ if TYPE_CHECKING:
 __all__ = [
     "DemoFiles",
     "DemoResult",
+    "commands_by_hand",
+    "examples_in_words",
     "fit_detector",
+    "judge_run",
     "known_faults",
     "make_plant",
     "run_demo",
     "score_faulty",
+    "verdict_in_words",
     "write_page",
 ]
 
@@ -82,6 +86,7 @@ class DemoResult:
     verdict: Verdict
     threshold: float
     seconds: float
+    by_hand: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         verdict = self.verdict
@@ -96,6 +101,7 @@ class DemoResult:
             "seconds": round(self.seconds, 1),
             "model": str(self.files.model),
             "report": str(self.files.report),
+            "by_hand": list(self.by_hand),
         }
 
 
@@ -145,14 +151,14 @@ def run_demo(
     for text in examples_in_words(verdict, detector):
         say("For example", text)
     write_page(files, detector, run, faults, verdict, force, progress)
-    for text in commands_by_hand(files, model, seed):
-        say("By hand", text)
-    return DemoResult(files, verdict, detector.threshold_, perf_counter() - began)
+    by_hand = tuple(commands_by_hand(files, model, seed))
+    return DemoResult(files, verdict, detector.threshold_, perf_counter() - began, by_hand)
 
 
 def make_plant(files: DemoFiles, seed: int) -> None:
     """Normal days in two files, one to learn from and one to calibrate on; faulty days and their labels."""
     import pyarrow.parquet as pq
+
     from sensorad_datasets import write_plant
 
     days = LEARNING_DAYS + CALIBRATION_DAYS
@@ -186,9 +192,10 @@ def known_faults(labels: Path) -> list[KnownFault]:
     import pyarrow.parquet as pq
 
     table = pq.read_table(labels)
-    times = [table[name].cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).to_pylist() for name in ("start", "end")]
-    words = [table[name].to_pylist() for name in ("kind", "fault", "sensors")]
-    return [KnownFault(*row[:4], tuple(row[4])) for row in zip(*times, *words, strict=True)]
+    start, end = (table[name].cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).to_pylist() for name in ("start", "end"))
+    kind, fault, sensors = (table[name].to_pylist() for name in ("kind", "fault", "sensors"))
+    rows = zip(start, end, kind, fault, map(tuple, sensors), strict=True)
+    return [KnownFault(*row) for row in rows]
 
 
 def judge_run(run: ScoringRun, faults: Sequence[KnownFault], detector: Detector) -> Verdict:
@@ -205,7 +212,7 @@ def verdict_in_words(verdict: Verdict) -> str:
     missed = ", ".join(f"{fault.family} on {fault.sensors[0]}" for fault in verdict.missed)
     n_false = len(verdict.false_alarms)
     delays = sorted(found.delay_seconds for found in verdict.faults if found.delay_seconds is not None)
-    typical = f", half of them within {delays[len(delays) // 2] / 60:.0f} minutes" if delays else ""
+    typical = f", half of them within {delays[len(delays) // 2] / 60:.1f} minutes" if delays else ""
     return (
         f"Found {verdict.n_found} of {len(verdict.faults)} faults{typical}{f' (missed: {missed})' if missed else ''}. "
         f"The right sensor was among the first three blamed for {verdict.n_blamed} of them. "

@@ -53,9 +53,18 @@ class ScoreWriter:
 
     Examples
     --------
-    >>> with ScoreWriter("scores.parquet", schema, "time", None, 3.5) as writer:  # doctest: +SKIP
-    ...     for block in blocks:
-    ...         writer.write(block)
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> from sensorad.logs import SensorLog, read_scores
+    >>> times = pd.date_range("2024-05-01", periods=3, freq="min", tz="UTC")
+    >>> log = SensorLog(pd.DataFrame({"time": times, "TI-101": [71.2, 71.3, 71.1]}))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "scores.parquet"
+    ...     with ScoreWriter(path, log.schema, log.time_name, log.group_name, threshold=3.5) as writer:
+    ...         for block in log.blocks():
+    ...             writer.write(ScoreBlock.empty_for(block))
+    ...     read_scores(path).n_rows
+    3
     """
 
     def __init__(

@@ -11,7 +11,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensorad.errors import SchemaError
@@ -46,6 +46,7 @@ def naive_cell(value: float | None) -> tuple[float, int]:
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(), st.sampled_from([-0.0, 1e-42, 1e300, FLOAT32_MAX, 3.5e38]))))
+@settings(deadline=None)
 def test_floats_follow_the_naive_rules(values: list[float | None]) -> None:
     got, flaw = cells(pa.array(values, pa.float64()))
     expected = [naive_cell(value) for value in values]
@@ -55,6 +56,7 @@ def test_floats_follow_the_naive_rules(values: list[float | None]) -> None:
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(width=32))))
+@settings(deadline=None)
 def test_text_reads_like_the_number_it_spells(values: list[float | None]) -> None:
     text = pa.array([None if value is None else repr(value) for value in values], pa.string())
     assert cells(text) == cells(pa.array(values, pa.float64()))

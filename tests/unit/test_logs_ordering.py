@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensorad.errors import TimeError
@@ -59,16 +59,19 @@ def watched(keys: list[tuple[int, int]], size: int, check_runs: bool) -> list[bo
 
 
 @given(KEYS, st.integers(1, 9))
+@settings(deadline=None)
 def test_late_rows_equal_the_naive_ones_in_any_blocks(keys: list[tuple[int, int]], size: int) -> None:
     assert watched(keys, size, False) == naive_late(keys)
 
 
 @given(KEYS, st.integers(1, 9))
+@settings(deadline=None)
 def test_torn_times_are_seen_in_any_blocks(keys: list[tuple[int, int]], size: int) -> None:
     assert any(watched(keys, size, True)) == (any(naive_late(keys)) or is_torn(keys))
 
 
 @given(KEYS, st.integers(1, 9))
+@settings(deadline=None)
 def test_sorted_log(keys: list[tuple[int, int]], size: int) -> None:
     log = SortedLog(log_of(keys))
     assert log.n_unsorted == sum(naive_late(keys))

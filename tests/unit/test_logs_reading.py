@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 import pytest
 
-from sensorad.errors import DataError, SchemaError, TimeError, UsageError
+from sensorad.errors import SchemaError, TimeError, UsageError
 from sensorad.logs import LogFormat, SensorLog
 from sensorad.types import FLAWS, RowBlock, Sensor, SensorSchema
 
@@ -326,62 +325,6 @@ def test_resolution_of_times_is_told() -> None:
     assert SensorLog(bare, LogFormat(time_step_seconds=1 / 48_000)).time_unit == "ns"
 
 
-def test_directory_is_read_sorted_and_recursive_with_its_partitions(tmp_path: Path) -> None:
-    data = table(6).drop_columns("machine")
-    for number, machine in enumerate(["B", "A"]):
-        for day in (1, 2):
-            part = data.slice(2 * number + day - 1, 1)
-            written(tmp_path / f"machine={machine}" / f"day={day}" / f"part.{'csv' if day == 1 else 'parquet'}", part)
-    written(tmp_path / "_unfinished" / "x.parquet", data)
-    written(tmp_path / ".hidden.parquet", data)
-    (tmp_path / "README.md").write_text("not a log")
-    log = SensorLog(tmp_path, LogFormat(group="machine", mode="day"))
-    got = joined(log.blocks())
-    assert log.schema.names == ("TI-101", "PI-7"), "directories give no sensors"
-    assert got["group"] == ["A", "A", "B", "B"]
-    assert got["mode"] == ["1", "2", "1", "2"]
-    assert [row[1] for row in got["values"]] == [2, 3, 0, 1]
-    assert got["index"] == [0, 1, 2, 3]
-    alone = SensorLog(tmp_path / "machine=B" / "day=2" / "part.parquet", LogFormat(group="machine"))
-    assert joined(alone.blocks())["group"] == ["B"]
-
-
-def test_paths_keep_the_order_given(tmp_path: Path) -> None:
-    late = written(tmp_path / "a.parquet", table(3, first=3))
-    early = written(tmp_path / "b.parquet", table(3))
-    assert [row[1] for row in joined(SensorLog([early, late]).blocks())["values"]] == [0, 1, 2, 3, 4, 0]
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda data: data.drop_columns("PI-7"), r"'PI-7' is missing.*b\."),
-        (lambda data: data.drop_columns("time"), r"'time' is missing.*b\."),
-        (lambda data: data.drop_columns("machine"), r"'machine' is missing.*b\."),
-        (lambda data: data.append_column("LI-9", pa.array([1.0] * N_ROWS)), r"LI-9.*b\..*--exclude"),
-        (lambda data: data.set_column(2, "PI-7", pa.array(["high"] * N_ROWS)), r"'high'.*b\..*'PI-7', row 0"),
-        (lambda data: data.set_column(2, "PI-7", pa.array(["1", "2,5"] * 25)), r"'2,5'.*b\..*'PI-7', row 1"),
-        (lambda data: data.set_column(0, "time", pa.array(range(N_ROWS))), r"unit.*b\..*'time'"),
-        (lambda data: data.set_column(0, "time", pa.array(["soon"] * N_ROWS)), r"'soon'.*b\..*'time', row 0"),
-    ],
-)
-@pytest.mark.parametrize("ending", ["parquet", "csv"])
-def test_files_that_differ_are_refused_before_any_row(change: Any, message: str, ending: str, tmp_path: Path) -> None:
-    paths = [written(tmp_path / f"a.{ending}", table()), written(tmp_path / f"b.{ending}", change(table()))]
-    with pytest.raises(DataError, match=message):
-        SensorLog(paths, LogFormat(group="machine"))
-
-
-def test_dead_sensor_in_one_file_is_still_that_sensor(tmp_path: Path) -> None:
-    dead = table().set_column(2, "PI-7", pa.nulls(N_ROWS))
-    for ending in ("parquet", "csv"):
-        for first, second in itertools.permutations((table(), dead)):
-            paths = [written(tmp_path / f"a.{ending}", first), written(tmp_path / f"b.{ending}", second)]
-            log = SensorLog(paths)
-            assert log.schema.names == ("TI-101", "PI-7")
-            assert sum(row[1] == MISSING for row in joined(log.blocks())["flaw"]) == N_ROWS + 1
-
-
 def test_text_that_is_mostly_numbers_is_a_sensor_with_an_error() -> None:
     words = table().set_column(2, "PI-7", pa.array(["1", "2", "ERR", "3", "4"] * 10))
     with pytest.raises(SchemaError, match=r"'ERR'.*'PI-7', row 2"):
@@ -392,14 +335,6 @@ def test_text_that_is_mostly_numbers_is_a_sensor_with_an_error() -> None:
         SensorLog(mixed)
     spelt = table().set_column(2, "PI-7", pa.array(["1.5", ""] * 25))
     assert next(SensorLog(spelt).blocks()).values[:2, 1].tolist() == [1.5, 0]
-
-
-def test_text_beyond_the_sample_is_an_error_when_read(tmp_path: Path) -> None:
-    words = ["1.5"] * 600 + ["12,5"] + ["1"] * 9
-    path = written(tmp_path / "log.csv", table(610).set_column(2, "PI-7", pa.array(words)))
-    log = SensorLog(path)
-    with pytest.raises(SchemaError, match=r"'12,5'.*log.csv, column 'PI-7', row 600"):
-        list(log.blocks(100))
 
 
 def test_words_are_not_sensors_unless_named() -> None:
@@ -439,24 +374,6 @@ def test_rows_after_filtering_a_pandas_frame_keep_their_order() -> None:
 def test_tables_without_rows_give_no_blocks(name: str, n_rows: int, tmp_path: Path) -> None:
     log = SensorLog(sources(tmp_path, n_rows)[name], schema=SensorSchema((Sensor("TI-101"), Sensor("PI-7"))))
     assert sum(map(len, log.blocks())) == n_rows
-
-
-def test_empty_and_header_only_files(tmp_path: Path) -> None:
-    bare = tmp_path / "bare.csv"
-    bare.write_bytes(b"")
-    log = SensorLog(bare)
-    assert list(log.blocks()) == []
-    assert log.n_rows == 0
-    assert log.notes == [f"{bare} is empty"]
-    header = tmp_path / "header.csv"
-    header.write_text("time,TI-101,PI-7,machine")
-    assert list(SensorLog(header).blocks()) == []
-    assert list(SensorLog(header, schema=SensorSchema((Sensor("TI-101"),))).blocks()) == []
-    full = written(tmp_path / "full.csv", table(3))
-    log = SensorLog([bare, header, full])
-    assert log.schema.names == ("TI-101", "PI-7")
-    assert joined(log.blocks())["index"] == [0, 1, 2]
-    assert list(SensorLog(pd.DataFrame()).blocks()) == []
 
 
 def test_misuse_is_a_usage_error() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensorad.errors import TimeError
@@ -84,6 +84,7 @@ def test_naive_without_zone_is_refused(array: pa.Array) -> None:
     st.datetimes(datetime(2000, 1, 2), datetime(2100, 12, 30)),
     st.sampled_from(["Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe", "Asia/Kolkata"]),
 )
+@settings(deadline=None)
 def test_local_times_agree_with_zoneinfo_or_are_refused(local: datetime, zone: str) -> None:
     first, second = (ns_of(local.replace(tzinfo=ZoneInfo(zone), fold=fold)) for fold in (0, 1))
     array = pa.array([local], pa.timestamp("us"))

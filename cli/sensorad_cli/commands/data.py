@@ -9,7 +9,7 @@ import click
 from sensorad_cli.group import COMMANDS, Command, CommandGroup
 from sensorad_cli.output import Output
 
-__all__ = ["command"]
+__all__ = ["command", "fetch", "list_sets", "make"]
 
 
 @click.group("data", cls=CommandGroup, short_help=COMMANDS["data"], invoke_without_command=True)
