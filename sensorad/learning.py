@@ -52,6 +52,10 @@ class Learned:
     records: list[TrainingRecord] = field(default_factory=list)
 
 
+DEFAULT_EPOCHS = 8
+"""Longer training still lowers the loss on plant logs, but not the errors that tell faults (docs/results/quality.md)."""
+
+
 def learn(
     rows: NormalRows, config: DetectorConfig, *, checkpoint: Path | None = None, progress: Progress | None = None
 ) -> Learned:
@@ -125,9 +129,7 @@ def network_plan(config: DetectorConfig, stretches: list[Stretch]) -> NetworkPla
     from sensorad.training import TrainConfig, objective_from_name
 
     kind = model_kind(config.model)
-    training: dict[str, Any] = {"time_limit_seconds": config.time_limit_seconds}
-    if config.epochs:
-        training["epochs"] = config.epochs
+    training = {"epochs": config.epochs or DEFAULT_EPOCHS, "time_limit_seconds": config.time_limit_seconds}
     n_rows = sum(len(stretch) for stretch in stretches)
     widest = max(1, config.length // 4)
     stride = config.stride or int(np.clip(n_rows // LEAST_TRAINING_WINDOWS, 1, widest))

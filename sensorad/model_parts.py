@@ -27,9 +27,8 @@ def model_arrays(scaler: SensorScaler, imputer: GaussianImputer, model: ErrorMod
 
     if not isinstance(model, NetworkErrors):
         raise TypeError(f"no arrays known for {type(model).__name__}")
-    if model.autoregression is not None:
-        components = model.module.get_buffer("components").cpu().numpy()
-        arrays |= {"pca.components": components} | model.autoregression.to_arrays()
+    if model.pca is not None and model.autoregression is not None:
+        arrays |= model.pca.to_arrays() | model.autoregression.to_arrays()
     return arrays | network_arrays(model)
 
 

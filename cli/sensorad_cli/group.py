@@ -29,6 +29,7 @@ COMMANDS = {
     "inspect": "Say what a detector has learned and promises.",
     "data": "List, fetch or make data sets.",
     "report": "Write one self-contained HTML file.",
+    "bench": "Measure detectors beside simple baselines.",
 }
 
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}

@@ -39,6 +39,7 @@ class LogOptions:
     time_origin: str | None = None
     rename: tuple[str, ...] = ()
     allow_missing: int = field(default=0)
+    duplicates: str = field(default="first")
     strict: bool = field(default=False)
 
     def log_format(self, learned: LogFormat | None = None) -> LogFormat:
@@ -114,6 +115,13 @@ _SCORING = (
         default=0,
         metavar="N",
         help="Score without up to N missing sensors, as 'degraded'.",
+    ),
+    click.option(
+        "--duplicates",
+        type=click.Choice(["first", "error"]),
+        default="first",
+        show_default=True,
+        help="Rows with the same time but other values: score the first of them, or refuse.",
     ),
 )
 

@@ -72,6 +72,8 @@ def main(args: Sequence[str] | None = None) -> int:
         result = cli.main(args, prog_name="sensorad", standalone_mode=False, obj=output)
         code = result if isinstance(result, int) else 0
         sys.stdout.flush()
+    except SystemExit as asked:  # click's shell completion ends this way
+        code = asked.code if isinstance(asked.code, int) else 1
     except BaseException as error:
         if isinstance(error, BrokenPipeError):
             error = OutputClosed()

@@ -10,11 +10,10 @@ from sensorad_cli.output import Progress
 from sensorad_cli.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sensorad.detector import Detector
     from sensorad.logs import SortedLog
-    from sensorad.types import Event, ScoreBlock
+    from sensorad.scoring import ScoringEngine
+    from sensorad.types import Event
 
 __all__ = ["ScoringRun", "score_to_files"]
 
@@ -33,9 +32,9 @@ def score_to_files(
     scores: Path,
     events: Path | None = None,
     *,
+    engine: ScoringEngine | None = None,
     force: bool = False,
     progress: Progress,
-    watch: Callable[[ScoreBlock], None] | None = None,
 ) -> ScoringRun:
     """Write the scores of every row, and the events if a path is given; both files are complete or absent.
 
@@ -43,8 +42,8 @@ def score_to_files(
 
     Parameters
     ----------
-    watch
-        Called with every block, for those who want to see the scores as well.
+    engine
+        Where other rules for doubled rows are wanted; by default the detector's own.
     """
     from sensorad.logs import ScoreWriter, write_events
 
@@ -62,12 +61,10 @@ def score_to_files(
         sort_back=log.n_unsorted > 0,
         time_unit=reader.time_unit,
     ) as writer:
-        for block in detector.score_blocks(log):
+        for block in detector.score_blocks(log, engine=engine):
             writer.write(block)
             run.tally.add(block)
             run.events += builder.update(block)
-            if watch is not None:
-                watch(block)
             progress("scoring", run.tally.n_rows / reader.n_rows if reader.n_rows else None)
         run.events += builder.finish()
         run.tally.check(None if reader.bad_files else reader.n_rows)

@@ -43,6 +43,11 @@ class Tally:
         return dict(zip(STATUSES, self._status.tolist(), strict=True))
 
     @property
+    def n_scored(self) -> int:
+        """Rows with a score."""
+        return self.status["scored"] + self.status["degraded"]
+
+    @property
     def reason(self) -> dict[str, int]:
         """Rows by reason, those met."""
         return {name: n for name, n in zip(REASONS, self._reason.tolist(), strict=True) if name and n}

@@ -87,7 +87,7 @@ def out_of_fold_errors(
     results = []
     for stretch in stretches:
         blank = np.full(stretch.rows.shape, np.nan)
-        results.append(SensorErrors(blank, blank.copy(), blank.astype(np.float32), blank.copy()))
+        results.append(SensorErrors(blank, blank.copy(), blank.astype(np.float32), blank.copy(), blank.copy()))
     for fold in folds:
         model = fit(fold)
         for position, start, stop in fold.held:

@@ -32,12 +32,16 @@ class SensorErrors:
         Reconstruction of the newest row.
     step : (T, C) float64
         Signed error of the one-step prediction; 0 in missing cells. All NaN without an autoregression.
+    linear : (T, C) float64
+        Like ``window``, of the linear part alone: the same array where the model is nothing but its linear part, or
+        has none.
     """
 
     window: NDArray[np.float64]
     newest: NDArray[np.float64]
     expected: NDArray[np.float32]
     step: NDArray[np.float64]
+    linear: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.window)
@@ -77,7 +81,8 @@ class LinearErrors:
 
     def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_]) -> SensorErrors:
         window, newest, expected = window_errors(rows, usable, self.pca.length, self.pca.reconstruct)
-        return SensorErrors(window, newest, expected, one_step_errors(rows, usable, self.autoregression))
+        step = one_step_errors(rows, usable, self.autoregression)
+        return SensorErrors(window, newest, expected, step, linear=window)
 
 
 def window_errors(

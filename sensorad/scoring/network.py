@@ -84,6 +84,7 @@ class NetworkErrors:
 
     module: ResidualAutoencoder
     length: int
+    pca: WindowPCA | None
     autoregression: RidgeAutoregression | None
     device: str = "cpu"
 
@@ -98,7 +99,8 @@ class NetworkErrors:
             step = np.full(rows.shape, np.nan)
         else:
             step = one_step_errors(rows, usable, self.autoregression)
-        return SensorErrors(window, newest, expected, step)
+        linear = window if self.pca is None else window_errors(rows, usable, self.length, self.pca.reconstruct)[0]
+        return SensorErrors(window, newest, expected, step, linear)
 
     def _reconstruct(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
@@ -198,7 +200,8 @@ def cross_trained(
     """
     half = max(1, len(folds) // 2)
     networks: dict[int, TrainedNetwork] = {}
-    gates = []
+    gates: list[float] = []
+    records: list[TrainingRecord] = []
     for side, excluded in enumerate((folds[:half], folds[half:])):
         held = [rows for fold in excluded for rows in fold.held]
         kept = _without(stretches, held, plan.length)
@@ -215,6 +218,8 @@ def cross_trained(
         gates.append(
             _gate(trained.module, [Stretch(stretches[s].rows[a:b], stretches[s].usable[a:b]) for s, a, b in held], plan)
         )
+        if trained.record is not None:
+            records.append(trained.record)
         for fold in excluded:
             networks[id(fold)] = trained
     gate = float(np.mean(gates)) if plan.is_trained else 1.0
@@ -228,10 +233,8 @@ def cross_trained(
             plan.device
         )
         own.get_buffer("gate").fill_(gate)
-        return NetworkErrors(own.eval(), plan.length, autoregression, plan.device)
+        return NetworkErrors(own.eval(), plan.length, pca, autoregression, plan.device)
 
-    records = [trained.record for trained in networks.values() if trained.record is not None]
-    records = list(dict.fromkeys(records)) if records else []
     epochs = max(1, round(float(np.mean([record.best_epoch for record in records])))) if records else 1
     pca, autoregression = linear(Fold([], list(stretches)))
     final = train_network(
@@ -247,7 +250,7 @@ def cross_trained(
     final.module.get_buffer("gate").fill_(gate)
     if final.record is not None:
         records.append(final.record)
-    return fold_model, NetworkErrors(final.module, plan.length, autoregression, plan.device), records
+    return fold_model, NetworkErrors(final.module, plan.length, pca, autoregression, plan.device), records
 
 
 def network_arrays(model: NetworkErrors) -> dict[str, NDArray[np.float32]]:
@@ -273,7 +276,7 @@ def load_network(
     own = {name.removeprefix("network."): array for name, array in arrays.items() if name.startswith("network.")}
     load_state_arrays(module.network, own)
     module.register_buffer("gate", torch.tensor(float(arrays["gate"][0])), persistent=False)
-    return NetworkErrors(module.to(device).eval(), length, autoregression, device)
+    return NetworkErrors(module.to(device).eval(), length, pca, autoregression, device)
 
 
 def _sources(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
 __all__ = ["FAULT", "SENSORS", "START", "STEP", "Run", "cli", "command_line", "environment", "left_in", "make_log"]
 
 SENSORS = ("flow", "power", "temp", "level", "lamp")
@@ -56,7 +57,13 @@ def command_line(*args: object) -> list[str]:
 def cli(*args: object, cwd: Path | None = None, stdin: bytes | None = None, **changes: str) -> Run:
     """Run the command to its end."""
     done = subprocess.run(
-        command_line(*args), cwd=cwd, input=stdin, capture_output=True, env=environment(**changes), timeout=120, check=False
+        command_line(*args),
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        env=environment(**changes),
+        timeout=120,
+        check=False,
     )
     return Run(done.returncode, done.stdout.decode(), done.stderr.decode())
 

@@ -121,7 +121,9 @@ def _blocks(
         strict=log_options.strict,
     )
     n_done = 0
-    for block in detector.score_blocks(log):
+    for block in detector.score_blocks(log, engine=detector.engine(on_conflict=log_options.duplicates)):
         n_done += len(block)
         progress("scoring", n_done / log.log.n_rows if log.log.n_rows else None)
         yield block
+    for note in log.notes:
+        ctx.ensure_object(Output).warn(note)

@@ -81,6 +81,7 @@ def command(
     import sensorad
     from sensorad.artefact import check_target
     from sensorad.logs import SensorLog, SortedLog
+    from sensorad.models import model_kind
 
     output = ctx.ensure_object(Output)
     began = perf_counter()
@@ -100,8 +101,11 @@ def command(
     )
     if budget is not None:
         sensorad.Budget.parse(budget)  # before the work, not after it
+    is_network = model_kind(model).build is not None
+    if figure is not None and not is_network:
+        raise UsageError(f"a {model} model has no training curve", hint="leave --loss-curve out, or fit a network")
     log = SortedLog(SensorLog(log_paths(ctx, logs), log_options.log_format()), strict=log_options.strict)
-    folder = None if model == "linear" else Path(checkpoint or f"{target.rstrip('/')}.checkpoint")
+    folder = None if not is_network else Path(checkpoint or f"{target.rstrip('/')}.checkpoint")
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     with output.progress() as progress:
@@ -112,8 +116,9 @@ def command(
     if figure is not None:
         _write_loss_curve(figure, detector, force)
     seconds = perf_counter() - began
-    rows = [*card_rows(detector), *(("note", note) for note in detector.notes_)]
-    rows += [("seconds", f"{seconds:.1f}"), ("detector", target)]
+    rows = [*card_rows(detector), ("seconds", f"{seconds:.1f}"), ("detector", target)]
+    for note in detector.notes_:
+        output.warn(note)
     data = card_json(detector) | {"seconds": round(seconds, 3), "outputs": {"model": target, "loss_curve": loss_curve}}
     output.summary("Fitted", rows, data)
 
@@ -131,7 +136,5 @@ def _write_loss_curve(path: Path, detector: Detector, force: bool) -> None:
     from sensorad.training import TrainingRecord, loss_curve_svg
 
     records = [TrainingRecord.from_json(row) for row in detector.training_["records"]]
-    if not records:
-        raise UsageError("a linear model has no training curve", hint="leave --loss-curve out, or fit a network")
     shown = next((record for record in records if record.validation_losses), records[-1])
     write_text(path, loss_curve_svg(shown), force=force)

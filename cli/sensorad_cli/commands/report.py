@@ -89,9 +89,11 @@ def command(
                 labels=known,
                 progress=progress,
             )
+        for note in [] if log is None else log.notes:
+            output.warn(note)
     write_report(target, data, force=force)
     rows = [("events", f"{len(data.events):,}")] if data.n_rows else []
-    rows += [("note", note) for note in data.notes] + [("open", target)]
+    rows.append(("open", target))
     output.summary("Report", rows, {"report": target, "rows": data.n_rows, "events": len(data.events)})
 
 

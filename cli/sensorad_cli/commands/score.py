@@ -78,7 +78,8 @@ def command(
         scores_table = stack.enter_context(written(scores, "scores.csv"))
         events_table = stack.enter_context(written(events, "events.csv")) if events_target else None
         progress = stack.enter_context(output.progress())
-        run = score_to_files(detector, log, scores_table, events_table, force=force, progress=progress)
+        engine = detector.engine(on_conflict=log_options.duplicates)
+        run = score_to_files(detector, log, scores_table, events_table, engine=engine, force=force, progress=progress)
     _summarise(output, log, run, target, events_target)
     _refuse_bad_files(log)
     return ALARMS_FOUND if exit_code and run.events else 0
@@ -87,8 +88,6 @@ def command(
 def _summarise(output: Output, log: SortedLog, run: ScoringRun, target: str, events_target: str | None) -> None:
     bad = {name: str(error) for name, error in log.log.bad_files.items()}
     rows = [*run.tally.rows(), *event_rows(run.events)]
-    rows += [("note", note) for note in log.notes if not note.startswith("file skipped")]
-    rows += [("skipped", f"{name}: {error}") for name, error in bad.items()]
     rows += [("scores", target)] + ([("events", events_target)] if events_target else [])
     data = run.tally.to_json() | {
         "events": len(run.events),
@@ -98,6 +97,12 @@ def _summarise(output: Output, log: SortedLog, run: ScoringRun, target: str, eve
         "notes": log.notes,
         "outputs": {"scores": target, "events": events_target},
     }
+    for note in log.notes:
+        output.warn(note)
+    if not run.tally.n_scored:
+        output.warn(
+            f"no row could be scored: {run.tally.n_rows:,} rows read; a first score needs a whole window of rows"
+        )
     output.summary(f"Scored {max(1, len(log.log.files)):,} file(s)", rows, data)
 
 
