@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorad.errors import ArtefactError, TooLittleDataError
+from sensorad.errors import ArtefactError, TooLittleDataError, UsageError
 from sensorad.events import EventRule
 from sensorad.scoring import Scheme, scheme_class
 from sensorad.thresholds import (
@@ -27,6 +27,9 @@ DEFAULT_BUDGET = "1/day"
 DEFAULT_CONFIDENCE = 0.9
 FALLBACK_QUANTILES = (0.999, 0.995, 0.99)
 """Tried in this order where normal rows are too few to promise a budget."""
+
+MARGIN = 0.1
+"""Distance of the line from normal scores that are all alike, relative to them."""
 
 HISTOGRAM_POINTS = 2001
 """Quantiles of the calibration scores that are kept for figures."""
@@ -83,7 +86,7 @@ class Calibration:
                 rule=EventRule.from_json(settings["rule"]),
                 normal_quantiles=arrays["normal_quantiles"],
             )
-        except (KeyError, TypeError, ValueError) as err:
+        except (KeyError, TypeError, ValueError, UsageError) as err:
             raise ArtefactError(f"the calibration is incomplete: {err}", hint="calibrate the detector again") from err
 
 
@@ -103,6 +106,9 @@ def choose_threshold(
     """
     if method is not None:
         return Calibration.fit(scheme, scores, rule, method), ""
+    finite = scores.score[np.isfinite(scores.score)]
+    if len(finite) and finite.min() == finite.max():
+        return _above_constant(scheme, scores, rule, float(finite[0]))
     try:
         wished = BudgetThreshold(Budget.parse(DEFAULT_BUDGET), DEFAULT_CONFIDENCE)
         return Calibration.fit(scheme, scores, rule, wished), ""
@@ -114,6 +120,27 @@ def choose_threshold(
                     f"no promise on false alarms: {refusal.what}; the line is the {q:g} quantile of the normal scores"
                 )
         raise
+
+
+def _above_constant(scheme: Scheme, scores: NormalScores, rule: EventRule, level: float) -> tuple[Calibration, str]:
+    """A line above scores that are all alike, as those of a log that never moved are."""
+    threshold = level + MARGIN * max(1.0, abs(level))
+    result = ThresholdResult(
+        threshold=threshold,
+        method="constant",
+        parameters={"level": level},
+        expected_events_per_day=0.0,
+        interval=(0.0, 0.0),
+        confidence=DEFAULT_CONFIDENCE,
+        calibration_days=scores.days,
+        n_rows=scores.n_scored,
+        assumptions=("the log never moved, so any movement counts",),
+        is_extrapolated=True,
+    )
+    note = (
+        f"no promise on false alarms: all {scores.n_scored:,} normal scores are alike, so any movement raises an alarm"
+    )
+    return Calibration(scheme, result, rule, _quantiles(scores)), note
 
 
 def _quantiles(scores: NormalScores) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from sensorad.errors import UsageError
@@ -11,6 +11,9 @@ from sensorad.models import model_kind
 from sensorad.scoring import scheme_class
 
 __all__ = ["DetectorConfig"]
+
+SHORTEST_WINDOW = 8
+"""Rows of the shortest window that is chosen unasked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class DetectorConfig:
     has_linear_part
         Networks only: False runs the network alone, as published.
     window
-        Rows per window; None takes the model's default.
+        Rows per window; None takes the model's default, or less where the log is short for its width (`fitted_to`).
     variance
         Share of the variance that window-PCA keeps.
     lags, penalty
@@ -83,6 +86,8 @@ class DetectorConfig:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
                 raise UsageError(f"{name} must be a whole number of at least {least}, got {value!r}")
+        if str(self.device).partition(":")[0] not in ("cpu", "cuda"):
+            raise UsageError(f"device is 'cpu' or 'cuda', got {self.device!r}")
         if not 0.0 < self.variance < 1.0:
             raise UsageError(f"variance must lie between 0 and 1, got {self.variance!r}")
         if not self.penalty > 0.0:
@@ -96,6 +101,21 @@ class DetectorConfig:
     def length(self) -> int:
         """Rows per window."""
         return self.window if self.window is not None else model_kind(self.model).length
+
+    def fitted_to(self, n_rows: int, n_sensors: int) -> DetectorConfig:
+        """The same settings with the window length settled for a log of that size.
+
+        By default a window has no more cells than the log has rows: the covariance of longer ones is mostly guess, and
+        their errors on new normal rows then drift above all that calibration saw (TEP, 500 rows x 52 sensors).
+
+        Examples
+        --------
+        >>> DetectorConfig().fitted_to(n_rows=500, n_sensors=52).length
+        9
+        """
+        if self.window is not None:
+            return self
+        return replace(self, window=int(min(self.length, max(SHORTEST_WINDOW, n_rows // max(1, n_sensors)))))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

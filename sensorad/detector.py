@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from sensorad.calibration import Calibration, choose_threshold
 from sensorad.card import card_text
 from sensorad.config import DetectorConfig
 from sensorad.data import GaussianImputer, SensorScaler, Timing
-from sensorad.errors import ArtefactError, UsageError
+from sensorad.errors import ArtefactError, SchemaError, UsageError
 from sensorad.events import EventBuilder, EventRule
 from sensorad.learning import learn
 from sensorad.logs import LogFormat, SensorLog, SortedLog, event_table, score_table
@@ -61,6 +62,8 @@ class Detector:
 
     Attributes
     ----------
+    config_ : DetectorConfig
+        The settings with the window length settled.
     schema_ : SensorSchema
     format_ : LogFormat
         How the training log was read; later logs are read the same way unless told otherwise.
@@ -119,8 +122,6 @@ class Detector:
         self.notes_: list[str] = []
         self._calibration: Calibration | None = None
 
-    # --- learning ---------------------------------------------------------------------------------------------
-
     def fit(
         self,
         log: Any,
@@ -168,9 +169,10 @@ class Detector:
         )
         source = log if isinstance(log, SortedLog) else SortedLog(SensorLog(log, wanted))
         rows = read_normal_rows(source.blocks(), source.schema, self.config.length)
-        learned = learn(rows, self.config, checkpoint=checkpoint, progress=progress)
+        self.config_ = self.config.fitted_to(rows.n_rows, len(rows.scaler.used_positions))
+        learned = learn(rows, self.config_, checkpoint=checkpoint, progress=progress)
         self.schema_ = source.schema
-        self.format_ = source.log.format
+        self.format_ = _settled_format(source)
         self._parts: tuple[SensorScaler, GaussianImputer, Timing, ErrorModel] = (
             rows.scaler, rows.imputer, rows.timing, learned.model
         )  # fmt: skip
@@ -241,8 +243,6 @@ class Detector:
         self._calibration = Calibration.fit(current.scheme, scores, current.rule, chosen)
         return self._calibration.threshold
 
-    # --- use --------------------------------------------------------------------------------------------------
-
     def open_log(
         self,
         source: Any,
@@ -255,6 +255,11 @@ class Detector:
         """A log read against the learned schema, by default in the learned format."""
         self._fitted()
         if isinstance(source, SortedLog):
+            if source.schema.names != self.schema_.names:
+                raise SchemaError(
+                    f"expected a log opened for the sensors {self.schema_.names}, got {source.schema.names}",
+                    hint="open it with Detector.open_log, which matches sensors by name",
+                )
             return source
         log = SensorLog(
             source,
@@ -268,8 +273,9 @@ class Detector:
 
     def engine(self, *, on_conflict: str = "first") -> ScoringEngine:
         """A fresh scoring engine: the same rows give the same scores in any cut into blocks."""
+        scheme = self._fitted().scheme
         scaler, imputer, timing, model = self._parts
-        return ScoringEngine(scaler, imputer, timing, model, self._fitted().scheme, self.config.length, on_conflict)
+        return ScoringEngine(scaler, imputer, timing, model, scheme, self.config_.length, on_conflict)
 
     def score_blocks(self, log: SortedLog, *, engine: ScoringEngine | None = None) -> Iterator[ScoreBlock]:
         """Scores block by block, in bounded memory."""
@@ -308,8 +314,6 @@ class Detector:
         events = [event for block in self.score_blocks(log) for event in builder.update(block)]
         return sorted([*events, *builder.finish()], key=lambda event: (event.start, event.group))
 
-    # --- what was learned -------------------------------------------------------------------------------------
-
     @property
     def threshold_(self) -> float:
         """The alarm line."""
@@ -333,6 +337,7 @@ class Detector:
     @property
     def weights_hash_(self) -> str:
         """SHA-256 of all weights: unchanged by any calibration."""
+        self._fitted()
         scaler, imputer, _, model = self._parts
         return weights_hash(model_arrays(scaler, imputer, model))
 
@@ -346,10 +351,10 @@ class Detector:
         timing = self._parts[2]
         records = self.training_["records"]
         card: dict[str, Any] = {
-            "model": self.config.model,
-            "score": self.config.score,
+            "model": self.config_.model,
+            "score": self.config_.score,
             "sensors": self.schema_.to_json(),
-            "window_rows": self.config.length,
+            "window_rows": self.config_.length,
             "context_rows": self.engine().context_rows,
             "step_seconds": timing.step_seconds,
             "roles": self.training_["roles"],
@@ -369,8 +374,6 @@ class Detector:
             card["training"] = shown | {"epochs": len(shown["train_losses"])}
         return card
 
-    # --- artefact ---------------------------------------------------------------------------------------------
-
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
         """Write the detector as a directory, whole or not at all.
 
@@ -380,12 +383,12 @@ class Detector:
             The path exists and ``force`` is not given, or cannot be written.
         """
         check_target(path, force=force)
-        scaler, imputer, timing, model = self._parts
         settings, arrays = self._fitted().to_parts()
+        scaler, imputer, timing, model = self._parts
         write_artefact(
             path,
             detector={
-                "config": self.config.to_json(),
+                "config": self.config_.to_json(),
                 "schema": self.schema_.to_json(),
                 "log_format": self.format_.to_json(),
                 "timing": {"step_seconds": timing.step_seconds, "mean_step_seconds": timing.mean_step_seconds},
@@ -406,6 +409,7 @@ class Detector:
             config = DetectorConfig.from_json(stored["config"])
             schema = SensorSchema.from_json(stored["schema"])
             detector = cls(config=config)
+            detector.config_ = config
             detector.schema_ = schema
             detector.format_ = LogFormat.from_json(stored["log_format"])
             detector.training_ = dict(stored["training"])
@@ -425,19 +429,24 @@ class Detector:
         return self._calibration
 
     def _default_rule(self, timing: Timing) -> EventRule:
-        lags = self.config.lags if self.config.has_linear_part else 1
+        lags = self.config_.lags if self.config_.has_linear_part else 1
         return EventRule(
-            merge_gap_rows=self.config.length,
+            merge_gap_rows=self.config_.length,
             echo_rows=lags,
-            window_rows=self.config.length + lags,
+            window_rows=self.config_.length + lags,
             step_seconds=timing.step_seconds,
         )
 
     def _later_format(self) -> LogFormat:
-        """The learned format for a later log, which need not have labels."""
-        from dataclasses import replace
+        """The learned format for a later log, which need not have labels or modes."""
+        return replace(self.format_, sensors=None, label=None, mode=None)
 
-        return replace(self.format_, sensors=None, label=None)
+
+def _settled_format(source: SortedLog) -> LogFormat:
+    """The format with the time column that was found."""
+    form = source.log.format
+    has_column = form.time is None and form.time_step_seconds is None
+    return replace(form, time=source.log.time_name) if has_column else form
 
 
 def load(path: str | os.PathLike[str]) -> Detector:

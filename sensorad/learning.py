@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class Learned:
 
 
 DEFAULT_EPOCHS = 8
-"""Longer training still lowers the loss on plant logs, but not the errors that tell faults (docs/results/quality.md)."""
+"""Longer training still lowers the loss, but what it then learns to rebuild is faults as well (docs/methods.md)."""
 
 
 def learn(
@@ -129,7 +129,6 @@ def network_plan(config: DetectorConfig, stretches: list[Stretch]) -> NetworkPla
     from sensorad.training import TrainConfig, objective_from_name
 
     kind = model_kind(config.model)
-    training = {"epochs": config.epochs or DEFAULT_EPOCHS, "time_limit_seconds": config.time_limit_seconds}
     n_rows = sum(len(stretch) for stretch in stretches)
     widest = max(1, config.length // 4)
     stride = config.stride or int(np.clip(n_rows // LEAST_TRAINING_WINDOWS, 1, widest))
@@ -138,7 +137,7 @@ def network_plan(config: DetectorConfig, stretches: list[Stretch]) -> NetworkPla
         length=config.length,
         settings=dict(config.network),
         objective=objective_from_name(config.objective or kind.objective),
-        training=TrainConfig(**training),
+        training=TrainConfig(epochs=config.epochs or DEFAULT_EPOCHS, time_limit_seconds=config.time_limit_seconds),
         stride=stride,
         seed=config.random_state,
         device=config.device,

@@ -85,7 +85,9 @@ def read_normal_rows(blocks: Iterable[RowBlock], schema: SensorSchema, length: i
     values = np.concatenate([rows.values for rows in machines.values()])
     usable = np.concatenate([rows.flaw == 0 for rows in machines.values()])
     counts["missing_cells"] = int((~usable).sum())
-    scaler = SensorScaler.fit(values, usable, schema)
+    labelled = [rows.label for rows in machines.values() if rows.label is not None]
+    is_normal = ~np.concatenate(labelled) if labelled else np.ones(len(values), bool)
+    scaler = SensorScaler.fit(values, usable & is_normal[:, None], schema)
 
     pieces: list[tuple[int, NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]] = []
     for code, rows in machines.items():

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sensorad.scoring import ScoringEngine
     from sensorad.types import Event
 
-__all__ = ["ScoringRun", "score_to_files"]
+__all__ = ["ScoringRun", "score_to_files", "scorer_of"]
 
 
 @dataclass
@@ -74,6 +74,11 @@ def score_to_files(
     return run
 
 
+def scorer_of(detector: Detector) -> dict[str, str]:
+    """What decides a score: weights and scheme. A detector with a new alarm line still has the same."""
+    return {"weights": detector.weights_hash_, "score": detector.config.score}
+
+
 def _origin(detector: Detector, log: SortedLog) -> dict[str, Any]:
     """What a reader of the scores should know: which weights made them, from which files, in which order."""
     return {
@@ -81,4 +86,5 @@ def _origin(detector: Detector, log: SortedLog) -> dict[str, Any]:
         "bad_files": {name: str(error) for name, error in log.log.bad_files.items()},
         "n_unsorted": log.n_unsorted,
         "rule": detector.rule_.to_json(),
+        "detector": scorer_of(detector),
     }

@@ -10,6 +10,7 @@ import numpy as np
 
 from sensorad.errors import DataError
 from sensorad_cli.blocks import joined, take
+from sensorad_cli.scoring import scorer_of
 
 if TYPE_CHECKING:
     from sensorad.detector import Detector
@@ -44,11 +45,19 @@ def open_scores(path: str, detector: Detector | None = None) -> StoredScores:
     from sensorad.logs import read_scores
 
     stored = read_scores(path)
-    if detector is not None and stored.sensor_names != detector.schema_.names:
-        raise DataError(
-            "these scores come from a detector with other sensors", where=path, hint="name the detector that made them"
-        )
+    if detector is None:
+        return stored
+    if stored.sensor_names != detector.schema_.names:
+        raise _foreign("other sensors", path)
+    # Scores that a script wrote with a bare ScoreWriter do not say; their sensors must do.
+    if stored.metadata.get("detector", scorer_of(detector)) != scorer_of(detector):
+        raise _foreign("other weights or another way of scoring", path)
     return stored
+
+
+def _foreign(what: str, path: str) -> DataError:
+    hint = "name the detector that made them, or score the log again"
+    return DataError(f"these scores come from a detector with {what}", where=path, hint=hint)
 
 
 def stored_blocks(stored: StoredScores) -> Iterator[ScoreBlock]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -174,7 +175,7 @@ def fit_detector(files: DemoFiles, model: str, seed: int, progress: Progress) ->
     """A detector from the first normal weeks."""
     import sensorad
 
-    detector = sensorad.Detector(model=model, random_state=seed, time_limit_seconds=None if model == "linear" else 40.0)
+    detector = sensorad.Detector(model=model, random_state=seed, time_limit_seconds=_time_limit(model))
     return detector.fit(str(files.learning), mode="mode", progress=progress)
 
 
@@ -212,7 +213,8 @@ def verdict_in_words(verdict: Verdict) -> str:
     missed = ", ".join(f"{fault.family} on {fault.sensors[0]}" for fault in verdict.missed)
     n_false = len(verdict.false_alarms)
     delays = sorted(found.delay_seconds for found in verdict.faults if found.delay_seconds is not None)
-    typical = f", half of them within {delays[len(delays) // 2] / 60:.1f} minutes" if delays else ""
+    minutes = max(1, ceil(delays[len(delays) // 2] / 60)) if delays else 0
+    typical = f", half of them within {minutes} minute{'s' if minutes > 1 else ''}" if delays else ""
     return (
         f"Found {verdict.n_found} of {len(verdict.faults)} faults{typical}{f' (missed: {missed})' if missed else ''}. "
         f"The right sensor was among the first three blamed for {verdict.n_blamed} of them. "
@@ -239,10 +241,17 @@ def examples_in_words(verdict: Verdict, detector: Detector, n_examples: int = 3)
     return list(texts.values())[:n_examples]
 
 
+def _time_limit(model: str) -> float | None:
+    """Seconds for each of the three runs of a network, so that the demo stays within a minute and a half."""
+    return None if model == "linear" else 20.0
+
+
 def commands_by_hand(files: DemoFiles, model: str, seed: int) -> list[str]:
     """The commands that do the same."""
+    limit = _time_limit(model)
+    within = "" if limit is None else f" --time-limit {limit:g}s"
     return [
-        f"sensorad fit {files.learning} -o {files.model} --mode mode --model {model} --seed {seed} --force",
+        f"sensorad fit {files.learning} -o {files.model} --mode mode --model {model} --seed {seed}{within} --force",
         f"sensorad calibrate {files.calibration} -m {files.model} --budget {BUDGET} --force",
         f"sensorad score {files.faulty} -m {files.model} -o {files.scores} --events {files.events} --force",
         f"sensorad report {files.scores} -m {files.model} --log {files.faulty} --labels {files.labels} "

@@ -71,7 +71,8 @@ class SensorScaler:
     centre, scale : (C,) float64
         Mean and floored standard deviation, in the sensor's unit.
     is_used : (C,) bool
-        False for flags (constant or two-valued sensors) of a log that consists mostly of flags.
+        False for sensors without any usable cell, and for flags (constant or two-valued sensors) of a log that
+        consists mostly of flags.
     is_constant : (C,) bool
         The sensor never moved in training.
     noise : (C,) float64
@@ -102,7 +103,7 @@ class SensorScaler:
         ----------
         rows : (T, C)
         usable : (T, C)
-            False = missing cell. A sensor without any usable cell counts as constant at 0.
+            False = missing cell. A sensor without any usable cell counts as constant at 0 and is not used.
         schema
             Declared kinds and units; an empty schema declares nothing. Sensors that share a unit (or have
             none) share the typical scale from which floors are taken.
@@ -128,9 +129,9 @@ class SensorScaler:
         # A schema that declares what a sensor is beats the rule of two levels.
         is_flag = is_state | ((n_levels <= 2) & ~is_measured)
         is_constant = n_levels <= 1
-        is_used = np.ones(n_sensors, bool)
-        if is_flag.mean() > 0.5 and not is_flag.all():
-            is_used = ~is_flag
+        is_used = (n_levels > 0) | (n_levels == 0).all()
+        if is_flag[is_used].mean() > 0.5 and not is_flag[is_used].all():
+            is_used &= ~is_flag
 
         units = np.array(["" if s is None or s.unit is None else s.unit for s in sensors])
         scale = spread.copy()
@@ -155,7 +156,8 @@ class SensorScaler:
         """(T, C) values in their units -> (T, C_used) compressed deviations."""
         used = self.used_positions
         deviations = (rows[:, used].astype(np.float64) - self.centre[used]) / self.scale[used]  # (T, C_used)
-        return soft_compress(deviations).astype(np.float32)
+        # One memory order whatever came in: products of other orders round in another way.
+        return np.ascontiguousarray(soft_compress(deviations), dtype=np.float32)
 
     def inverse(self, deviations: NDArray[np.floating]) -> NDArray[np.float64]:
         """(T, C_used) compressed deviations -> (T, C_used) values in the sensors' units."""

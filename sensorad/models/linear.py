@@ -20,8 +20,8 @@ WINDOWS_PER_COMPONENT = 10
 """Windows needed for each component kept: of fewer, the last components describe the sample and not the plant
 (SKAB, 400 rows: VUS-PR 0.911 -> 0.921)."""
 
-BATCH_WINDOWS = 4096
-"""Windows reconstructed at once: 4,096 x 30 rows x 8 sensors in float32 are 4 MB."""
+BATCH_WINDOWS = 1024
+"""Windows reconstructed at once: 1,024 x 30 rows x 8 sensors in float64 are 2 MB, which a cache holds."""
 
 
 def window_gram(rows: NDArray[np.floating], length: int) -> NDArray[np.float64]:
@@ -104,10 +104,14 @@ class WindowPCA:
         rank = min(int(np.searchsorted(np.cumsum(values) / total, variance)) + 1, most)
         return cls(np.ascontiguousarray(vectors[:, :rank], dtype=np.float32), length)
 
-    def reconstruct(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, L, C) windows -> their projection, same shape."""
-        flat: NDArray[np.float32] = np.ascontiguousarray(windows).reshape(len(windows), -1)  # (N, L C)
-        rebuilt: NDArray[np.float32] = np.reshape((flat @ self.components) @ self.components.T, windows.shape)
+    def reconstruct(self, windows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """(N, L, C) windows -> their projection, same shape.
+
+        In float64: float32 products depend on how many windows come at once, by up to 1e-4 of a small error.
+        """
+        flat = np.ascontiguousarray(windows, dtype=np.float64).reshape(len(windows), -1)  # (N, L C)
+        components = self.components.astype(np.float64)
+        rebuilt: NDArray[np.float64] = np.reshape((flat @ components) @ components.T, windows.shape)
         return rebuilt
 
     def to_arrays(self) -> dict[str, NDArray[np.floating]]:
@@ -156,11 +160,11 @@ class RidgeAutoregression:
                 moment += past.T @ chunk[lags:].astype(np.float64)
         return cls(np.linalg.solve(gram, moment).astype(np.float32), lags)
 
-    def predict(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(T, C) rows -> (T - lags, C) predictions of rows ``lags`` onwards."""
+    def predict(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """(T, C) rows -> (T - lags, C) predictions of rows ``lags`` onwards; in float64 as in `WindowPCA`."""
         if len(rows) <= self.lags:
-            return np.empty((0, rows.shape[1]), np.float32)
-        predicted: NDArray[np.float32] = _past(rows, self.lags) @ self.weights
+            return np.empty((0, rows.shape[1]))
+        predicted: NDArray[np.float64] = _past(rows, self.lags).astype(np.float64) @ self.weights.astype(np.float64)
         return predicted
 
     def to_arrays(self) -> dict[str, NDArray[np.floating]]:

@@ -45,7 +45,7 @@ class ModelKind:
 def _lstm(n_sensors: int, length: int, settings: Mapping[str, Any], generator: torch.Generator | None) -> nn.Module:
     from sensorad.models.lstm import LSTMAutoencoder, LSTMConfig
 
-    return LSTMAutoencoder(n_sensors, LSTMConfig(**settings), generator)
+    return LSTMAutoencoder(n_sensors, LSTMConfig.from_json(dict(settings)), generator)
 
 
 def _transformer(
@@ -53,7 +53,7 @@ def _transformer(
 ) -> nn.Module:
     from sensorad.models.transformer import TransformerAutoencoder, TransformerConfig
 
-    return TransformerAutoencoder(n_sensors, length, TransformerConfig(**settings), generator)
+    return TransformerAutoencoder(n_sensors, length, TransformerConfig.from_json(dict(settings)), generator)
 
 
 MODELS: Mapping[str, ModelKind] = MappingProxyType(

@@ -38,7 +38,7 @@ class _Machine:
     usable: NDArray[np.bool_]
     is_blind: NDArray[np.bool_]
     time: NDArray[np.int64]
-    values: NDArray[np.float32] | None = None
+    cells: NDArray[np.float32] | None = None
     n_blind: int = 0
 
 
@@ -87,18 +87,20 @@ class ScoringEngine:
     ) -> NDArray[np.intp]:
         """Positions of the rows with a new time; the others get their status here."""
         machine = self._machines.get(name)
-        time, values = block.time[rows], block.values[rows]
-        if machine is not None and machine.values is not None:
-            before_time, before_values = machine.time[-1], machine.values
-        else:
-            before_time, before_values = time[0] - 1, values[0]
-        step = np.diff(time, prepend=before_time)
+        time = block.time[rows]
+        before_time = time[0] - 1 if machine is None else machine.time[-1]
+        # Steps count from the newest row so far: a late row does not turn the clock back.
+        step = time - np.maximum.accumulate(np.concatenate([[before_time], time[:-1]]))
         if (step < 0).any():
             result.status[rows[step < 0]] = STATUSES.index("late")
             result.reason[rows[step < 0]] = REASONS.index("out_of_order")
         is_equal = step == 0
         if is_equal.any():
-            same = np.isclose(values, np.concatenate([before_values[None], values[:-1]]), rtol=0, atol=0).all(axis=1)
+            cells = np.where(block.flaw[rows] == 0, block.values[rows], np.nan)  # (t, C): a missing 0 is not a 0
+            before_cells = cells[0] if machine is None or machine.cells is None else machine.cells
+            newest = np.maximum.accumulate(np.where(step > 0, np.arange(len(rows)), -1))  # -1 = before this block
+            first = np.where(newest[:, None] < 0, before_cells, cells[newest])  # (t, C)
+            same = ((cells == first) | (np.isnan(cells) & np.isnan(first))).all(axis=1)
             conflicts = is_equal & ~same
             if conflicts.any() and self.on_conflict == "error":
                 row = block.index[rows[conflicts][0]]
@@ -121,7 +123,7 @@ class ScoringEngine:
         machine = self._machines.get(name)
         starts = self.timing.segment_starts(time, None if machine is None else int(machine.time[-1]))
         self.counts["gaps"] += int(starts.sum())
-        run = _blind_rows_before(is_blind, 0 if machine is None else machine.n_blind)
+        run = _blind_rows_before(is_blind, starts, 0 if machine is None else machine.n_blind)
         restarts = ~is_blind & (run > BLIND_ROWS) & ~starts
         self.counts["restarts"] += int(restarts.sum())
         starts = starts | restarts
@@ -137,7 +139,7 @@ class ScoringEngine:
                 block, rows[part], time[part], scaled[part], usable[part], is_blind[part], before, result
             )
         if machine is not None:
-            machine.values = values[-1]
+            machine.cells = np.where(block.flaw[rows[-1]] == 0, values[-1], np.nan)
             machine.n_blind = _blind_rows_at_end(is_blind, run)
             self._machines[name] = machine
 
@@ -211,13 +213,14 @@ class ScoringEngine:
         result.score[rows] = np.where(is_scored, score[new], np.nan)
 
 
-def _blind_rows_before(is_blind: NDArray[np.bool_], carried: int) -> NDArray[np.int64]:
-    """(T,) consecutive blind rows directly before each row; ``carried`` of them precede the first."""
+def _blind_rows_before(is_blind: NDArray[np.bool_], starts: NDArray[np.bool_], carried: int) -> NDArray[np.int64]:
+    """(T,) consecutive blind rows of the segment directly before each row; ``carried`` of them precede the first."""
     row = np.arange(len(is_blind))
     last_seeing = np.maximum.accumulate(np.where(is_blind, -1, row))
     shifted = np.concatenate([[-1], last_seeing[:-1]])
     before: NDArray[np.int64] = row - 1 - shifted + np.where(shifted < 0, carried, 0)
-    return before
+    newest_start = np.maximum.accumulate(np.where(starts, row, -1))
+    return np.where(newest_start < 0, before, np.minimum(before, row - newest_start))
 
 
 def _blind_rows_at_end(is_blind: NDArray[np.bool_], run: NDArray[np.int64]) -> int:

@@ -65,7 +65,7 @@ class ErrorModel(Protocol):
 class Reconstruction(Protocol):
     """Anything that maps windows (N, L, C) to windows of the same shape."""
 
-    def __call__(self, windows: NDArray[np.float32]) -> NDArray[np.float32]: ...
+    def __call__(self, windows: NDArray[np.float32]) -> NDArray[np.floating]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +105,16 @@ def window_errors(
         error = actual - rebuilt
         at = slice(first + length - 1, first + length - 1 + len(actual))
         expected[at] = rebuilt[:, -1]
-        if is_whole:
-            window[at] = np.einsum("nlc,nlc->nc", error, error) / length
-            newest[at] = error[:, -1]
-        else:
+        newest[at] = error[:, -1]
+        count: NDArray[np.int64] | int = length
+        if not is_whole:
             known = present[first : first + batch]
+            newest[at][~known[:, -1]] = np.nan
             count = known.sum(axis=1)  # (n, C)
-            window[at] = np.where(known, error**2, 0.0).sum(axis=1) / np.maximum(count, 1)
-            window[at][count == 0] = np.nan
-            newest[at] = np.where(known[:, -1], error[:, -1], np.nan)
+            error = np.where(known, error, 0.0)
+        # One formula for both cases: a missing cell must not change a bit in windows that do not contain it.
+        window[at] = np.einsum("nlc,nlc->nc", error, error) / np.maximum(count, 1)
+        window[at][np.broadcast_to(count == 0, error[:, 0].shape)] = np.nan
     return window, newest, expected
 
 

@@ -104,7 +104,7 @@ class NetworkErrors:
 
     def _reconstruct(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            batch = torch.from_numpy(np.ascontiguousarray(windows)).to(self.device)
+            batch = torch.from_numpy(np.array(windows, order="C")).to(self.device)  # a copy: views are read-only
             rebuilt: NDArray[np.float32] = self.module(batch).float().cpu().numpy()
         return rebuilt
 

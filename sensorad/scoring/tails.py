@@ -80,8 +80,9 @@ class TailModel:
     def evidence(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """-log10 P(normal value >= x), NaN where x is NaN; grows without limit, never infinite for finite x."""
         x = np.asarray(values, np.float64)
-        below = np.interp(x, self.quantiles, np.linspace(0.0, 1.0, len(self.quantiles)))
-        body = -np.log10(np.maximum(1.0 - below, self.tail_share))
+        # Read from above: of values that tie in training, all count as at least as large as x.
+        above = np.interp(-x, -self.quantiles[::-1], np.linspace(0.0, 1.0, len(self.quantiles)))
+        body = -np.log10(np.maximum(above, self.tail_share))
         reach = np.maximum(x - self.level, 0.0) / self.scale
         decay = np.log1p(self.shape * reach) / self.shape if self.shape > 0 else reach
         tail = -np.log10(self.tail_share) + decay / np.log(10.0)

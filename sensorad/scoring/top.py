@@ -38,6 +38,7 @@ def write_top_sensors(
     sensors = positions[order]
     result.top_sensors[rows, :n_top] = sensors
     result.top_shares[rows, :n_top] = blame[at, order]
-    result.top_expected[rows, :n_top] = expected[at, order]
+    limit = np.finfo(np.float32).max  # an expectation may go beyond what float32 holds: say its largest, not infinity
+    result.top_expected[rows, :n_top] = np.clip(expected[at, order], -limit, limit)
     actual = block.values[rows[:, None], sensors]
     result.top_actual[rows, :n_top] = np.where(block.flaw[rows[:, None], sensors] == 0, actual, np.nan)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from cli_process import START, STEP, cli, left_in, make_log
+from cli_process import START, STEP, cli, command_line, environment, left_in, make_log
 
 Frame = pd.DataFrame
 
@@ -101,6 +104,31 @@ def test_only_what_a_network_has_can_be_asked_of_a_network(workshop: Path, tmp_p
     assert left_in(tmp_path) == set()
 
 
+def test_a_killed_fit_of_a_network_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    """Killed when the first of its three training runs is done; the next call does the other two."""
+    make_log(900, seed=0).to_parquet(tmp_path / "log.parquet")
+    rest = ("--model", "lstm", "--epochs", "3", "--window", "8", "--sensors", "flow,power")
+    whole = cli("fit", "log.parquet", "-o", "whole", *rest, "--loss-curve", "c.svg", cwd=tmp_path).ok()
+    assert re.search(r"training +[\d,]+ parameters, 3 epochs", whole.err)
+    assert (tmp_path / "c.svg").read_text().startswith("<svg")
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    args = command_line("fit", "log.parquet", "-o", "m", *rest)
+    with subprocess.Popen(args, cwd=tmp_path, env=environment(), **quiet) as child:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("m.checkpoint/*.checkpoint")) and time.monotonic() < deadline:
+            time.sleep(0.002)
+        assert child.poll() is None
+        child.send_signal(signal.SIGKILL)
+    assert not (tmp_path / "m").exists()
+    other = cli("fit", "log.parquet", "-o", "m", *rest, "--seed", 1, cwd=tmp_path)
+    other.refused(4, "E_ARTEFACT", "m.checkpoint", "another training run")
+    cli("fit", "log.parquet", "-o", "m", *rest, cwd=tmp_path).ok()
+    assert (tmp_path / "m" / "weights.safetensors").read_bytes() == (
+        tmp_path / "whole" / "weights.safetensors"
+    ).read_bytes()
+    assert left_in(tmp_path) == {"log.parquet", "whole", "m", "c.svg"}
+
+
 def test_calibrate_keeps_weights_and_says_what_to_expect(workshop: Path, tmp_path: Path) -> None:
     make_log(8000, 7, START + 9000 * STEP).to_parquet(tmp_path / "more.parquet")
     args = ("calibrate", tmp_path / "more.parquet", "-m", workshop / "pump.sensorad")
@@ -157,10 +185,11 @@ def test_stored_scores_give_the_same_events_and_others_on_demand(workshop: Path,
     assert merged["rule"]["merge_gap_rows"] == 60
     bad = cli("events", "new.parquet", "-m", "pump.sensorad", "-o", tmp_path / "e.parquet", cwd=workshop)
     bad.refused(3, "E_DATA", "new.parquet", "scores")
-    make_log(500, 0)[["time", "flow", "temp"]].to_parquet(tmp_path / "other.parquet")
-    cli("fit", "other.parquet", "-o", "other", cwd=tmp_path).ok()
-    other = cli("events", workshop / "scores.parquet", "-m", tmp_path / "other", "-o", tmp_path / "e.parquet")
-    other.refused(3, "E_DATA", "scores.parquet", "other sensors")
+    make_log(500, 0).to_parquet(tmp_path / "other.parquet")
+    for options, words in ((("--sensors", "flow,temp"), "other sensors"), ((), "other weights")):
+        cli("fit", "other.parquet", "-o", "other", *options, "--force", cwd=tmp_path).ok()
+        other = cli("events", workshop / "scores.parquet", "-m", tmp_path / "other", "-o", tmp_path / "e.parquet")
+        other.refused(3, "E_DATA", "scores.parquet", words)
 
 
 def test_reports_of_a_detector_and_of_scores_with_and_without_the_log(

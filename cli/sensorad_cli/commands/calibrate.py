@@ -87,7 +87,7 @@ def command(
         ),
         ("rests on", f"{result.calibration_days:.3g} machine-days, {result.n_rows:,} scored rows"),
         ("in words", result.statement()),
-        ("detector", chosen),
+        ("written", chosen),
     ]
     data = result.to_json() | {
         "statement": result.statement(),

@@ -116,7 +116,7 @@ def command(
     if figure is not None:
         _write_loss_curve(figure, detector, force)
     seconds = perf_counter() - began
-    rows = [*card_rows(detector), ("seconds", f"{seconds:.1f}"), ("detector", target)]
+    rows = [*card_rows(detector), ("seconds", f"{seconds:.1f}"), ("written", target)]
     for note in detector.notes_:
         output.warn(note)
     data = card_json(detector) | {"seconds": round(seconds, 3), "outputs": {"model": target, "loss_curve": loss_curve}}

@@ -88,7 +88,7 @@ def command(
 def _summarise(output: Output, log: SortedLog, run: ScoringRun, target: str, events_target: str | None) -> None:
     bad = {name: str(error) for name, error in log.log.bad_files.items()}
     rows = [*run.tally.rows(), *event_rows(run.events)]
-    rows += [("scores", target)] + ([("events", events_target)] if events_target else [])
+    rows.append(("written", target if events_target is None else f"{target}, {events_target}"))
     data = run.tally.to_json() | {
         "events": len(run.events),
         "threshold": run.tally.threshold,

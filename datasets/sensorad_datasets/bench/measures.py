@@ -46,7 +46,7 @@ def measure(series: BenchmarkSeries, scored: Scored) -> Row:
     counted = series.counted
     labels = series.labels[counted]
     groups = row_groups(series.test, series)[counted]
-    score = filled(score=scored.score)[counted]
+    score = filled(scored.score)[counted]
     first = series.test[series.sensors[0]].to_numpy().astype(np.float64)
     period = series_period(first[np.isfinite(first)])
     pr, roc, pr_period = _volumes(labels, score, period)
@@ -72,12 +72,12 @@ def measure(series: BenchmarkSeries, scored: Scored) -> Row:
     }
 
 
-def filled(*, score: NDArray[np.float64]) -> NDArray[np.float64]:
+def filled(score: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rows without a score get the lowest of the series: an unscored row is no alarm.
 
     Examples
     --------
-    >>> filled(score=np.array([np.nan, 3.0, 2.0])).tolist()
+    >>> filled(np.array([np.nan, 3.0, 2.0])).tolist()
     [2.0, 3.0, 2.0]
     """
     is_scored = np.isfinite(score)
@@ -89,8 +89,8 @@ def filled(*, score: NDArray[np.float64]) -> NDArray[np.float64]:
 def top_sensor_hits(series: BenchmarkSeries, scored: Scored) -> tuple[list[bool] | None, float | None]:
     """For each labelled cause, whether the sensor blamed most over its rows is among the labelled ones.
 
-    Blame is summed over the rows weighted with the score, so the rows that stand out decide. The second value is
-    the share of hits by chance: labelled sensors / sensors, averaged.
+    Blame grows with the score, so the rows that stand out decide the sum. The second value is the share of hits by
+    chance: labelled sensors / sensors, averaged.
     """
     causes = [cause for cause in series.causes if cause.sensors and cause.end > cause.start]
     if not causes:

@@ -20,9 +20,7 @@ from .tasks import Task
 
 __all__ = ["Outcome", "run_tasks"]
 
-ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
-)
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class Outcome:
 
 
 _Waiting = queue.SimpleQueue[Task]
-_Outcomes = queue.SimpleQueue[Outcome]
+_Outcomes = queue.SimpleQueue[Outcome | Exception]
 
 
 class _Worker:
@@ -55,6 +53,8 @@ class _Worker:
                 except queue.Empty:
                     return
                 outcomes.put(self._run(task, root))
+        except Exception as error:  # the main thread would wait for ever
+            outcomes.put(error)
         finally:
             self._end()
 
@@ -126,7 +126,10 @@ def run_tasks(tasks: Sequence[Task], root: str | Path | None, n_jobs: int = 1) -
         for thread in threads:
             thread.start()
         for _ in tasks:
-            yield outcomes.get()
+            outcome = outcomes.get()
+            if isinstance(outcome, Exception):
+                raise outcome
+            yield outcome
     finally:
         is_over.set()
         for worker in workers:

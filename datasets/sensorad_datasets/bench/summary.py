@@ -18,10 +18,10 @@ __all__ = [
     "MethodRows",
     "PairedDifference",
     "by_method",
-    "faults_found",
     "paired_difference",
     "paired_differences",
     "share",
+    "split_faults",
 ]
 
 PAIRS: tuple[tuple[str, str], ...] = (
@@ -138,7 +138,7 @@ def share(rows: Sequence[Row], part: str, whole: str) -> float | None:
     return sum(float(row[part]) for row in known) / below if below > 0 else None
 
 
-def faults_found(rows: MethodRows) -> tuple[MethodRows, MethodRows]:
+def split_faults(rows: MethodRows) -> tuple[MethodRows, MethodRows]:
     """The rows of TEP split into the faults that can be detected and those that nobody detects."""
     hard = tuple(row for row in rows.rows if row["series"] in UNDETECTABLE)
     return MethodRows(rows.method, tuple(row for row in rows.rows if row not in hard)), MethodRows(rows.method, hard)

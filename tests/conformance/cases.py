@@ -1,0 +1,118 @@
+"""Every model and every score by name, fitted once, and ways to run a detector over rows in any cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from small_plant import normal_log
+
+from sensorad import Detector
+from sensorad.config import DetectorConfig
+from sensorad.models import MODELS
+from sensorad.scoring import SCHEMES
+from sensorad.types import Event, RowBlock, ScoreBlock
+
+LENGTH = 8
+LAGS = 3
+
+SMALL = {"lstm": {"width": 8, "code": 4}, "transformer": {"width": 8}}
+"""Sizes that make a test quick; a model that is not listed here runs at its own."""
+
+PARTS = (
+    "index", "time", "group", "score", "row_surprise", "status", "reason",
+    "top_sensors", "top_shares", "top_expected", "top_actual",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of detector."""
+
+    model: str
+    score: str = "fused"
+    has_linear_part: bool = True
+    epochs: int = 1
+
+    def __str__(self) -> str:
+        alone = "" if self.has_linear_part else "-alone"
+        return f"{self.model}-{self.score}{alone}" + ("" if self.epochs else "-untrained")
+
+    @property
+    def is_network(self) -> bool:
+        return MODELS[self.model].build is not None
+
+    def config(self, seed: int = 0) -> DetectorConfig:
+        return DetectorConfig(
+            model=self.model,
+            score=self.score,
+            has_linear_part=self.has_linear_part,
+            window=LENGTH,
+            lags=LAGS,
+            epochs=self.epochs if self.is_network else None,
+            network=SMALL.get(self.model, {}),
+            random_state=seed,
+        )
+
+
+DEFAULTS = [Case(model) for model in MODELS]
+NETWORKS = [case for case in DEFAULTS if case.is_network]
+ALONE = [Case(case.model, has_linear_part=False) for case in NETWORKS]
+UNTRAINED = [Case(case.model, has_linear_part=alone, epochs=0) for case in NETWORKS for alone in (True, False)]
+SCORED = [Case(model, score) for model in MODELS for score in SCHEMES]
+CASES = [*SCORED, *ALONE, *UNTRAINED]
+
+
+def fit(case: Case, seed: int = 0) -> Detector:
+    """A fresh fit on the training log."""
+    return Detector(config=case.config(seed)).fit(normal_log(450, seed=1), time="time", group="machine")
+
+
+@cache
+def detector_of(case: Case) -> Detector:
+    """The fitted detector of a case, shared by all tests: they must not change it."""
+    return fit(case)
+
+
+def rows_of(detector: Detector, log: pd.DataFrame) -> RowBlock:
+    """A whole log as one block."""
+    [block] = detector.open_log(log).blocks()
+    return block
+
+
+def cut(block: RowBlock, places: Iterable[int]) -> list[RowBlock]:
+    """The same rows in several blocks."""
+    return [block.take(slice(a, b)) for a, b in pairwise([0, *sorted(set(places) - {0, len(block)}), len(block)])]
+
+
+def run(detector: Detector, blocks: Sequence[RowBlock]) -> list[ScoreBlock]:
+    """Scores of consecutive blocks by one fresh engine."""
+    engine = detector.engine()
+    return [engine.score(block) for block in blocks]
+
+
+def joined(parts: Sequence[ScoreBlock]) -> dict[str, np.ndarray]:
+    """Columns of several blocks, one after another."""
+    return {name: np.concatenate([getattr(part, name) for part in parts]) for name in PARTS}
+
+
+def score_rows(detector: Detector, block: RowBlock) -> dict[str, np.ndarray]:
+    """Columns of the scores of one block."""
+    return joined(run(detector, [block]))
+
+
+def events_of(detector: Detector, parts: Sequence[ScoreBlock], threshold: float | None = None) -> list[Event]:
+    """Events from blocks of scores, in order of their start."""
+    builder = detector.event_builder(threshold)
+    events = [event for part in parts for event in builder.update(part)] + builder.finish()
+    return sorted(events, key=lambda event: (event.start, event.group))
+
+
+def assert_same_bits(left: dict[str, np.ndarray], right: dict[str, np.ndarray], rows: object = slice(None)) -> None:
+    """Every column is equal to the last bit in ``rows``."""
+    for name in PARTS:
+        np.testing.assert_array_equal(left[name][rows], right[name][rows], err_msg=name)
