@@ -59,7 +59,7 @@ def _transformer(
 MODELS: Mapping[str, ModelKind] = MappingProxyType(
     {
         "linear": ModelKind("linear", "window-PCA and ridge autoregression across sensors", 30),
-        "lstm": ModelKind("lstm", "LSTM encoder-decoder on what the linear model leaves", 30, "denoising", _lstm),
+        "lstm": ModelKind("lstm", "LSTM encoder-decoder on what the linear model leaves", 30, "masked", _lstm),
         "transformer": ModelKind(
             "transformer", "Transformer encoder-decoder on patches of rows", 32, "masked", _transformer
         ),

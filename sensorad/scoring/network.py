@@ -102,10 +102,13 @@ class NetworkErrors:
         linear = window if self.pca is None else window_errors(rows, usable, self.length, self.pca.reconstruct)[0]
         return SensorErrors(window, newest, expected, step, linear)
 
-    def _reconstruct(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _reconstruct(self, windows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """As the module does it, but with the linear part in float64, so that batches of any size give the same."""
+        linear = np.zeros(windows.shape) if self.pca is None else self.pca.reconstruct(windows)
+        residual = np.array(windows - linear, np.float32, order="C")  # a copy: views are read-only
         with torch.inference_mode():
-            batch = torch.from_numpy(np.array(windows, order="C")).to(self.device)  # a copy: views are read-only
-            rebuilt: NDArray[np.float32] = self.module(batch).float().cpu().numpy()
+            output = self.module.network(torch.from_numpy(residual).to(self.device)).double().cpu().numpy()
+        rebuilt: NDArray[np.float64] = linear + float(self.module.get_buffer("gate")) * output
         return rebuilt
 
 
