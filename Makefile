@@ -8,12 +8,12 @@ READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env demo test lint types tests format bench clean
+.PHONY: help env demo test lint types tests format bench bench-quality clean
 
 help: ## this list
 	@echo "make <what>, with PYTHON=... and JOBS=... where wanted:"
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | \
-	  while IFS='|' read -r name text; do printf '  %-8s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) | \
+	  while IFS='|' read -r name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
 
 env: $(READY) ## make the environment in .venv, once
 
@@ -55,6 +55,10 @@ bench: $(READY) ## figures of speed and quality: every tests/benchmarks/bench_*.
 	@set -e; for script in $(sort $(wildcard tests/benchmarks/bench_*.py)); do \
 	  echo "==> Benchmark: $$script"; $(BIN)/python $$script; \
 	done
+
+bench-quality: $(READY) ## figures of detection on every set in SENSORAD_DATA, beside baselines (MODELS=..., SEEDS=...)
+	@echo "==> Quality: detectors beside simple baselines (results in bench/; a stopped run goes on where it stood)"
+	@$(BIN)/sensorad bench -o bench --jobs $(JOBS) $(if $(MODELS),--models $(MODELS)) $(if $(SEEDS),--seeds $(SEEDS))
 
 clean: ## remove what was made, except the environment
 	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sensorad.scoring.network import NetworkPlan
     from sensorad.training import TrainingRecord
 
-__all__ = ["Learned", "Progress", "learn"]
+__all__ = ["Learned", "Progress", "learn", "network_plan"]
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done, 0 to 1."""

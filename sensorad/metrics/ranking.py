@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sensorad.errors import DataError
 
-__all__ = ["auc_pr", "auc_roc"]
+__all__ = ["auc_pr", "auc_roc", "checked", "checked_labels"]
 
 
 def auc_pr(labels: ArrayLike, scores: ArrayLike) -> float:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["RangeArea", "range_area", "vus_pr", "vus_roc"]
+__all__ = ["RangeArea", "range_area", "soft_labels", "vus_pr", "vus_roc"]
 
 N_THRESHOLDS = 250
 """Score levels at which the curves are evaluated, evenly spaced in rank (the value of the reference benchmark)."""

@@ -40,6 +40,7 @@ def window_gram(rows: NDArray[np.floating], length: int) -> NDArray[np.float64]:
 
     Examples
     --------
+    >>> from sensorad.data import window_view
     >>> rows = np.random.default_rng(0).normal(size=(50, 2))
     >>> windows = window_view(rows, 4).reshape(-1, 8)
     >>> np.allclose(window_gram(rows, 4), windows.T @ windows)
@@ -75,6 +76,7 @@ class WindowPCA:
 
     Examples
     --------
+    >>> from sensorad.data import window_view
     >>> rng = np.random.default_rng(0)
     >>> rows = np.cumsum(rng.normal(size=(400, 3)), axis=0).astype(np.float32)
     >>> pca = WindowPCA.fit([rows], length=8, variance=0.9)

@@ -6,13 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sensorad.errors import UsageError
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
 
 __all__ = ["MODELS", "ModelKind", "model_kind"]
 
@@ -32,25 +28,24 @@ class ModelKind:
     objective
         Default training objective; "" for a model without a network.
     build
-        (n_sensors, length, settings, generator) -> network; None for a model without a network. Imports torch.
+        (n_sensors, length, settings, torch generator) -> torch module; None for a model without a network. Typed
+        loosely, since this module must be importable without torch.
     """
 
     name: str
     summary: str
     length: int
     objective: str = ""
-    build: Callable[[int, int, Mapping[str, Any], torch.Generator | None], nn.Module] | None = None
+    build: Callable[[int, int, Mapping[str, Any], Any], Any] | None = None
 
 
-def _lstm(n_sensors: int, length: int, settings: Mapping[str, Any], generator: torch.Generator | None) -> nn.Module:
+def _lstm(n_sensors: int, length: int, settings: Mapping[str, Any], generator: Any) -> Any:
     from sensorad.models.lstm import LSTMAutoencoder, LSTMConfig
 
     return LSTMAutoencoder(n_sensors, LSTMConfig.from_json(dict(settings)), generator)
 
 
-def _transformer(
-    n_sensors: int, length: int, settings: Mapping[str, Any], generator: torch.Generator | None
-) -> nn.Module:
+def _transformer(n_sensors: int, length: int, settings: Mapping[str, Any], generator: Any) -> Any:
     from sensorad.models.transformer import TransformerAutoencoder, TransformerConfig
 
     return TransformerAutoencoder(n_sensors, length, TransformerConfig.from_json(dict(settings)), generator)

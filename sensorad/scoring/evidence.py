@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RowEvidence"]
+__all__ = ["RowEvidence", "as_shares"]
 
 
 @dataclass(frozen=True, slots=True)

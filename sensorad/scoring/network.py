@@ -20,7 +20,16 @@ from sensorad.scoring.crossfit import Fold, Stretch
 from sensorad.scoring.errors import SensorErrors, one_step_errors, window_errors
 from sensorad.training import Objective, TrainConfig, Trainer, TrainingRecord, WindowSource
 
-__all__ = ["NetworkErrors", "NetworkPlan", "TrainedNetwork", "cross_trained", "load_network", "train_network"]
+__all__ = [
+    "NetworkErrors",
+    "NetworkPlan",
+    "TrainedNetwork",
+    "build_module",
+    "cross_trained",
+    "load_network",
+    "network_arrays",
+    "train_network",
+]
 
 SCORING_WINDOWS = 512
 """Windows in one forward pass."""

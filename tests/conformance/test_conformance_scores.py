@@ -76,7 +76,7 @@ def test_an_obvious_fault_scores_higher_than_normal_rows(case: Case) -> None:
     detector = detector_of(case)
     log = normal_log(300, seed=5)
     faulted = with_fault(log, 200, 260, "power", 150.0)
-    is_fault = ((faulted["power"] != log["power"])).to_numpy()
+    is_fault = (faulted["power"] != log["power"]).to_numpy()
     normal = detector.score(log)["score"].dropna().to_numpy()
     found = detector.score(faulted)["score"].to_numpy()[is_fault]
     assert np.isfinite(found).all()

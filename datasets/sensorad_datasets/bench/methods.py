@@ -23,7 +23,18 @@ from .stretches import Stretch, ZScore, row_groups, row_times_ns, stretches_of
 if TYPE_CHECKING:
     from sensorad.types import Event, ScoreBlock
 
-__all__ = ["CLOCK", "DEFAULT_METHODS", "METHODS", "Method", "Runner", "Scored", "method_named", "row_alarms"]
+__all__ = [
+    "CLOCK",
+    "DEFAULT_METHODS",
+    "METHODS",
+    "BaselineRunner",
+    "DetectorRunner",
+    "Method",
+    "Runner",
+    "Scored",
+    "method_named",
+    "row_alarms",
+]
 
 CLOCK = "clock"
 """The one method that looks at test labels, those of the other series: it shows how much position alone tells."""

@@ -21,7 +21,17 @@ from .methods import CLOCK, Scored, method_named
 from .plant_trial import run_plant
 from .tep import NORMAL, run_tep
 
-__all__ = ["BENCH_SETS", "PLANT", "QUICK_SERIES", "TEP", "Task", "available_sets", "plan_tasks", "run_task"]
+__all__ = [
+    "BENCH_SETS",
+    "PLANT",
+    "QUICK_SERIES",
+    "TEP",
+    "Task",
+    "available_sets",
+    "clock_score",
+    "plan_tasks",
+    "run_task",
+]
 
 PLANT = "plant"
 TEP = "tep"
