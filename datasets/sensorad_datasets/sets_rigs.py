@@ -62,8 +62,8 @@ def load_skab(folder: SetFolder, series: str) -> BenchmarkSeries:
         step_seconds=1.0,
         time_column="datetime",
         score_from=_SKAB_TRAIN_ROWS,
-        notes="first 400 rows train, rest scored; naive times taken as UTC; every file ends in its one anomaly, so "
-        "the row index alone scores high; in other/2 rows 104..399 of the training part are anomalous",
+        notes="first 400 rows train, rest scored; naive times taken as UTC; the one anomaly of each file lies at about "
+        "the same rows, so position alone scores high; in other/2 rows 104..399 of the training part are anomalous",
     )
 
 

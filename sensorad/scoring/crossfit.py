@@ -61,7 +61,7 @@ def blocked_folds(stretches: Sequence[Stretch], n_folds: int, margin: int) -> li
     """
     lengths = np.array([len(stretch) for stretch in stretches])
     ends = np.cumsum(lengths)
-    borders = np.linspace(0, ends[-1], n_folds + 1).astype(int)
+    borders = np.linspace(0, ends[-1], n_folds + 1).astype(int).tolist()
     folds = []
     for low, high in pairwise(borders):
         held, kept = [], []

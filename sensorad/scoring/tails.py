@@ -44,7 +44,7 @@ class TailModel:
     --------
     >>> normal = np.random.default_rng(0).exponential(size=20_000)
     >>> tail = TailModel.fit(normal)
-    >>> tail.evidence(np.array([np.log(10.0), np.log(1e6), np.nan])).round(1).tolist()
+    >>> tail.evidence(np.array([np.log(10.0), np.log(1e6), np.nan])).round().tolist()
     [1.0, 6.0, nan]
     """
 
