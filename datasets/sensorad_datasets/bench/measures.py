@@ -73,17 +73,18 @@ def measure(series: BenchmarkSeries, scored: Scored) -> Row:
 
 
 def filled(score: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rows without a score get the lowest of the series: an unscored row is no alarm.
+    """Rows without a score keep the last one, as a display does; before the first score stands the lowest of all.
 
     Examples
     --------
-    >>> filled(np.array([np.nan, 3.0, 2.0])).tolist()
-    [2.0, 3.0, 2.0]
+    >>> filled(np.array([np.nan, 3.0, 2.0, np.nan])).tolist()
+    [2.0, 3.0, 2.0, 2.0]
     """
     is_scored = np.isfinite(score)
     if not is_scored.any():
         raise DataError("no row of the series has a score", hint="it is shorter than one window")
-    return np.where(is_scored, score, score[is_scored].min())
+    last = np.maximum.accumulate(np.where(is_scored, np.arange(len(score)), -1))
+    return np.where(last >= 0, score[last], score[is_scored].min())
 
 
 def top_sensor_hits(series: BenchmarkSeries, scored: Scored) -> tuple[list[bool] | None, float | None]:

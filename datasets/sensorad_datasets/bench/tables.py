@@ -20,7 +20,7 @@ series instead. Recall is the share of labelled events found at 1 false-alarm ev
 a series with fewer), with alarms at most {MERGE_GAP} rows apart taken as one. "found" and "false/day" are what the
 method's own line gives, which knows no label; a false alarm opens on a normal row. "top-1" is the share of labelled
 causes whose most blamed sensor is among the labelled ones. All scores are causal and all statistics come from the
-training part; rows without a score count as the least anomalous. Figures are means over series, and over seeds with
+training part; rows without a score keep the last one. Figures are means over series, and over seeds with
 their standard deviation. Seconds are those of one series on one thread."""
 
 NOTES = {
