@@ -182,7 +182,7 @@ class Detector:
         self._calibration, refusal = choose_threshold(learned.scheme, learned.scores, rule, threshold)
         constant = [name for name, flag in zip(self.schema_.names, rows.scaler.is_constant, strict=True) if flag]
         unused = [name for name, used in zip(self.schema_.names, rows.scaler.is_used, strict=True) if not used]
-        self.notes_ = [*source.notes, *([refusal] if refusal else [])]
+        self.notes_ = [*source.notes, *learned.notes, *([refusal] if refusal else [])]
         self.training_: dict[str, Any] = {
             "rows": rows.counts,
             "usable_rows": rows.n_rows,

@@ -25,6 +25,9 @@ __all__ = ["Learned", "Progress", "learn", "network_plan"]
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done, 0 to 1."""
 
+ODD_BLOCK = 4.0
+"""A block of time is reported where its usual squared error exceeds that of every other block so many times."""
+
 LEAST_TRAINING_WINDOWS = 2000
 """Training windows lie closer together where the log would give fewer than this many."""
 
@@ -43,6 +46,8 @@ class Learned:
         Which rows played which part.
     records : list of TrainingRecord
         Of networks; the run on everything last.
+    notes : list of str
+        Blocks of time that look unlike the others.
     """
 
     model: ErrorModel
@@ -50,6 +55,7 @@ class Learned:
     scores: NormalScores
     roles: dict[str, str]
     records: list[TrainingRecord] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 DEFAULT_EPOCHS = 8
@@ -95,7 +101,9 @@ def learn(
     }
     if records:
         roles["length of training"] = f"mean of the best epochs of the two halves: {records[-1].n_epochs}"
-    return Learned(model, scheme, _normal_scores(rows, errors, scheme), roles, records)
+    return Learned(
+        model, scheme, _normal_scores(rows, errors, scheme), roles, records, _odd_blocks(rows, folds, errors)
+    )
 
 
 def _linear(fold: Fold, config: DetectorConfig) -> tuple[WindowPCA, RidgeAutoregression]:
@@ -143,6 +151,31 @@ def network_plan(config: DetectorConfig, stretches: list[Stretch]) -> NetworkPla
         device=config.device,
         is_trained=config.epochs != 0,
     )
+
+
+def _odd_blocks(rows: NormalRows, folds: list[Fold], errors: list[SensorErrors]) -> list[str]:
+    """A sentence for each held-out block whose usual error is far above that of the others: it may not be normal."""
+    usual = []
+    for fold in folds:
+        parts = [np.nansum(errors[position].window[start:stop], axis=1) for position, start, stop in fold.held]
+        usual.append(float(np.median(np.concatenate(parts))))
+    notes = []
+    for number, fold in enumerate(folds):
+        others = max(usual[:number] + usual[number + 1 :])
+        if usual[number] > ODD_BLOCK * max(others, 1e-12):
+            position, start, _ = fold.held[0]
+            last, _, stop = fold.held[-1]
+            begin, end = rows.times[position][start], rows.times[last][stop - 1]
+            notes.append(
+                f"the rows from {_second(begin)} to {_second(end)} fit the others badly (usual squared error "
+                f"{usual[number] / max(others, 1e-12):.0f} times theirs): make sure that they are normal"
+            )
+    return notes
+
+
+def _second(time: np.int64) -> str:
+    """A time in nanoseconds, in words to the second."""
+    return f"{np.datetime64(int(time), 'ns').astype('datetime64[s]')}Z"
 
 
 def _normal_scores(rows: NormalRows, errors: list[SensorErrors], scheme: Scheme) -> NormalScores:

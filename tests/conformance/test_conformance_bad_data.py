@@ -75,7 +75,7 @@ def test_silent_rows_are_unscorable_and_then_forgotten(case: Case, n_silent: int
 def test_after_a_gap_a_log_starts_anew(case: Case) -> None:
     detector = detector_of(case)
     log = normal_log(120, seed=13, machines=EAST)
-    log.loc[50:, "time"] += pd.Timedelta(minutes=10)
+    log.loc[50:, "time"] += pd.Timedelta(minutes=60)
     found, fresh = _scores(case, log), _scores(case, log.iloc[50:])
     warm = _words(found, "status")[50 : 50 + LENGTH - 1]
     assert warm.tolist() == ["warmup"] * (LENGTH - 1)

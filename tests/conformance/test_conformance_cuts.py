@@ -123,7 +123,7 @@ def test_no_gap_after_a_row_and_no_end_of_the_log_changes_its_score(case: Case, 
     detector = detector_of(case)
     log = normal_log(N_ROWS, seed=7)
     later = log.copy()
-    later.loc[2 * place :, "time"] += pd.Timedelta(minutes=30)
+    later.loc[2 * place :, "time"] += pd.Timedelta(minutes=60)
     whole, interrupted, ended = (
         score_rows(detector, rows_of(detector, frame)) for frame in (log, later, log.iloc[: 2 * place])
     )

@@ -179,7 +179,7 @@ def random_block(rng: np.random.Generator, n_rows: int, n_sensors: int, *, machi
     group = rng.integers(0, machines, n_rows).astype(np.int32)
     minutes = np.zeros(n_rows)
     for machine in range(machines):
-        steps = rng.choice([1.0, 0.0, 2.0, 0.5, 10.0, -1.5], n_rows, p=[0.88, 0.03, 0.03, 0.02, 0.02, 0.02])
+        steps = rng.choice([1.0, 0.0, 2.0, 0.5, 40.0, -1.5], n_rows, p=[0.88, 0.03, 0.03, 0.02, 0.02, 0.02])
         if rng.random() < 0.3:  # a stretch at another rate
             steps[n_rows // 2 :] *= rng.choice([0.4, 0.7, 1.5, 2.5])
         minutes[group == machine] = np.cumsum(steps)[group == machine]

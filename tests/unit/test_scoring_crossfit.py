@@ -91,7 +91,7 @@ def test_a_change_inside_a_block_changes_no_model_that_scores_it() -> None:
     before = out_of_fold_errors(stretches, folds, _fit)[0]
     changed = stretches[0].rows.copy()
     changed[59] += 100.0  # the last row of the second block
-    after = out_of_fold_errors([Stretch(changed, stretches[0].usable)], blocked_folds(
-        [Stretch(changed, stretches[0].usable)], 4, margin=5), _fit)[0]  # fmt: skip
+    altered = [Stretch(changed, stretches[0].usable)]
+    after = out_of_fold_errors(altered, blocked_folds(altered, 4, margin=5), _fit)[0]
     np.testing.assert_array_equal(before.window[30:59], after.window[30:59])
     assert (before.window[:30][4:] != after.window[:30][4:]).any(), "other blocks are scored by models that saw it"

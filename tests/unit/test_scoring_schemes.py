@@ -165,10 +165,8 @@ def test_larger_errors_never_score_less(name: str, normal: list[SensorErrors]) -
     fresh = _errors(60, 4)
     scores = []
     for factor in (1.0, 3.0, 30.0, 300.0):
-        wider = SensorErrors(
-            fresh.window * factor**2, fresh.newest * factor, fresh.expected, fresh.step * factor,
-            fresh.linear * factor**2,
-        )  # fmt: skip
+        window, linear = (amount * factor**2 for amount in (fresh.window, fresh.linear))
+        wider = SensorErrors(window, fresh.newest * factor, fresh.expected, fresh.step * factor, linear)
         scores.append(scheme.evidence(wider).score[10:])
     assert (scores[3] > scores[2]).all()
     assert (scores[2] > scores[1]).all()
@@ -191,8 +189,8 @@ def test_the_sensor_with_the_only_error_is_blamed(name: str, normal: list[Sensor
 @pytest.mark.parametrize("name", SCHEMES)
 def test_a_score_depends_on_the_rows_that_it_states(name: str, normal: list[SensorErrors], new: SensorErrors) -> None:
     scheme = scheme_class(name).fit(normal, NOISE)
-    long = SensorErrors(*(np.concatenate([getattr(part, field) for part in (normal[0], new)]) for field in (
-        "window", "newest", "expected", "step", "linear")))  # fmt: skip
+    names = ("window", "newest", "expected", "step", "linear")
+    long = SensorErrors(*(np.concatenate([getattr(normal[0], part), getattr(new, part)]) for part in names))
     whole = scheme.evidence(long)
     part = scheme.evidence(long.take(slice(200 - scheme.memory_rows + 1, 201)))
     assert part.score[-1] == pytest.approx(whole.score[200], rel=1e-9)

@@ -1,0 +1,61 @@
+"""What a fit tells its user unasked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import sensorad
+
+
+def plant_rows(n_rows: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Two sensors that share a cause."""
+    generator = np.random.default_rng(seed)
+    cause = np.sin(np.arange(n_rows) / 25) + 0.1 * generator.normal(size=n_rows)
+    return pd.DataFrame(
+        {
+            "time": pd.date_range("2024-05-01", periods=n_rows, freq="min", tz="UTC"),
+            "flow": cause + 0.05 * generator.normal(size=n_rows),
+            "power": 2.0 * cause + 0.05 * generator.normal(size=n_rows),
+        }
+    )
+
+
+def test_a_block_that_fits_the_others_badly_is_named() -> None:
+    log = plant_rows()
+    log.loc[1000:1499, "power"] = 3.0 * np.random.default_rng(1).normal(size=500)
+    [note] = [note for note in sensorad.Detector().fit(log).notes_ if "fit the others badly" in note]
+    assert "2024-05-01T16:40:00Z to 2024-05-02T00:59:00Z" in note
+
+
+def test_even_normal_rows_raise_no_such_note() -> None:
+    assert not [note for note in sensorad.Detector().fit(plant_rows()).notes_ if "badly" in note]
+
+
+def test_a_short_log_gets_a_line_without_a_promise_and_says_how_much_is_missing() -> None:
+    detector = sensorad.Detector().fit(plant_rows(n_rows=600))
+    assert detector.threshold_result_.is_promised is False
+    assert any("no promise" in note and "55.26 machine-hours" in note for note in detector.notes_)
+    with pytest.raises(sensorad.TooLittleDataError, match="machine-hours"):
+        sensorad.Detector().fit(plant_rows(n_rows=600), budget="1/day")
+
+
+def test_a_log_that_never_moved_alarms_at_any_movement() -> None:
+    log = plant_rows(n_rows=400)
+    log["flow"], log["power"] = 1.0, 2.0
+    detector = sensorad.Detector().fit(log)
+    assert any("never moved" in text for text in detector.threshold_result_.assumptions)
+    assert len(detector.detect(log)) == 0
+    log.loc[200:260, "power"] = 2.5
+    events = detector.detect(log)
+    assert len(events) == 1
+    assert events["sensors"].iloc[0][0] == "power"
+
+
+def test_wide_short_logs_get_short_windows_unless_asked_otherwise() -> None:
+    generator = np.random.default_rng(0)
+    wide = pd.DataFrame(generator.normal(size=(400, 40)), columns=[f"S{c}" for c in range(40)])
+    wide.insert(0, "time", pd.date_range("2024-05-01", periods=400, freq="min", tz="UTC"))
+    assert sensorad.Detector().fit(wide).config_.length == 10
+    assert sensorad.Detector(window=20).fit(wide).config_.length == 20
