@@ -169,17 +169,19 @@ class Detector:
         )
         source = log if isinstance(log, SortedLog) else SortedLog(SensorLog(log, wanted))
         rows = read_normal_rows(source.blocks(), source.schema, self.config.length)
-        self.config_ = self.config.fitted_to(rows.n_rows, len(rows.scaler.used_positions))
-        learned = learn(rows, self.config_, checkpoint=checkpoint, progress=progress)
+        config = self.config.fitted_to(rows.n_rows, len(rows.scaler.used_positions))
+        learned = learn(rows, config, checkpoint=checkpoint, progress=progress)
+        rule = self.events or _default_rule(config, rows.timing)
+        if threshold is None and budget is not None:
+            threshold = BudgetThreshold(Budget.parse(budget), confidence)
+        calibration, refusal = choose_threshold(learned.scheme, learned.scores, rule, threshold)
+        # Nothing is refused from here on: a fit that fails leaves what was learned before as it was.
+        self.config_, self._calibration = config, calibration
         self.schema_ = source.schema
         self.format_ = _settled_format(source)
         self._parts: tuple[SensorScaler, GaussianImputer, Timing, ErrorModel] = (
             rows.scaler, rows.imputer, rows.timing, learned.model
         )  # fmt: skip
-        rule = self.events or self._default_rule(rows.timing)
-        if threshold is None and budget is not None:
-            threshold = BudgetThreshold(Budget.parse(budget), confidence)
-        self._calibration, refusal = choose_threshold(learned.scheme, learned.scores, rule, threshold)
         constant = [name for name, flag in zip(self.schema_.names, rows.scaler.is_constant, strict=True) if flag]
         unused = [name for name, used in zip(self.schema_.names, rows.scaler.is_used, strict=True) if not used]
         self.notes_ = [*source.notes, *learned.notes, *([refusal] if refusal else [])]
@@ -428,18 +430,19 @@ class Detector:
             raise UsageError("the detector has not been fitted", hint="call fit first, or sensorad.load")
         return self._calibration
 
-    def _default_rule(self, timing: Timing) -> EventRule:
-        lags = self.config_.lags if self.config_.has_linear_part else 1
-        return EventRule(
-            merge_gap_rows=self.config_.length,
-            echo_rows=lags,
-            window_rows=self.config_.length + lags,
-            step_seconds=timing.step_seconds,
-        )
-
     def _later_format(self) -> LogFormat:
         """The learned format for a later log, which need not have labels or modes."""
         return replace(self.format_, sensors=None, label=None, mode=None)
+
+
+def _default_rule(config: DetectorConfig, timing: Timing) -> EventRule:
+    lags = config.lags if config.has_linear_part else 1
+    return EventRule(
+        merge_gap_rows=config.length,
+        echo_rows=lags,
+        window_rows=config.length + lags,
+        step_seconds=timing.step_seconds,
+    )
 
 
 def _settled_format(source: SortedLog) -> LogFormat:

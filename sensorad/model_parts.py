@@ -42,7 +42,8 @@ def model_from_arrays(
     ArtefactError
         Names, shapes or dtypes are not those that ``config`` implies.
     """
-    known = {name: array for name, array in arrays.items() if not name.startswith("network.")}
+    is_network = model_kind(config.model).build is not None
+    known = {name: array for name, array in arrays.items() if not (is_network and name.startswith("network."))}
     n_used = int(np.sum(arrays["scaler.is_used"] > 0.5)) if "scaler.is_used" in arrays else 0
     check_arrays(known, _expected(config, n_sensors, n_used))
     if n_used == 0:

@@ -73,7 +73,6 @@ def test_packages_expose_nothing_beside_the_list(package: str) -> None:
 def test_the_front_door() -> None:
     assert set(sensorad.__all__) >= {"Budget", "Detector", "EventRule", "LogFormat", "SensorLog", "load"}
     from sensorad.detector import Detector
-
     from sensorad.logs import SensorLog
 
     assert sensorad.Detector is Detector
