@@ -45,8 +45,8 @@ class LogOptions:
     def log_format(self, learned: LogFormat | None = None) -> LogFormat:
         """The format to read with: ``learned``, changed where the user said something else.
 
-        Sensors and labels are not taken over: the detector's schema names the sensors, and a later log need not
-        have labels.
+        Sensors, labels and modes are not taken over: the detector's schema names the sensors, and a later log need
+        not have the others.
         """
         from sensorad.logs import LogFormat
 
@@ -68,7 +68,7 @@ class LogOptions:
             said = {"time": None, "time_unit": None} | said
         elif "time" in said:
             said = {"time_step_seconds": None} | said
-        base = replace(learned, sensors=None, label=None)
+        base = replace(learned, sensors=None, label=None, mode=None)
         return replace(base, **said)
 
     def label_format(self) -> LogFormat:

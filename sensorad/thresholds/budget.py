@@ -17,6 +17,9 @@ from sensorad.thresholds.counting import Dispersion, allowed_events, dispersion,
 
 __all__ = ["Budget", "BudgetThreshold"]
 
+MOST_ALARM_ROWS = 0.05
+"""Largest share of normal rows above the line, whatever the budget."""
+
 _UNIT_DAYS = {"day": 1.0, "week": 7.0, "month": 30.0}
 
 
@@ -83,8 +86,9 @@ class BudgetThreshold:
 
     The line is placed so that the calibration scores have k events above it, and never more at any higher line;
     k is the largest count that still proves the budget: GammaQuantile(confidence; k + 1) <= N M / D, with
-    N events allowed per machine-day, M machine-days and D the dispersion of daily counts. Where the budget
-    is so generous that a line below the median would keep it, the median of the scores is taken.
+    N events allowed per machine-day, M machine-days and D the dispersion of daily counts. However generous the
+    budget, the line leaves no more than `MOST_ALARM_ROWS` of the normal rows above it: on hourly rows, one event a
+    day could otherwise be a single alarm without end.
 
     Parameters
     ----------
@@ -144,6 +148,8 @@ class BudgetThreshold:
         threshold = curve.level(k)
         if rule.min_rows > 1:
             threshold = _lowered(scores, finite, rule, threshold, floor, k)
+        lowest = float(np.quantile(finite, 1.0 - MOST_ALARM_ROWS))
+        threshold = max(threshold, lowest)
         while _count(scores, rule, threshold) > k:  # the builder has the last word over rounding in the curve
             threshold = nextafter(threshold, np.inf)
         rate = expected_rate(scores, rule, threshold, self.confidence, spread)
@@ -163,7 +169,7 @@ class BudgetThreshold:
             confidence=self.confidence,
             calibration_days=scores.days,
             n_rows=len(finite),
-            assumptions=_assumptions(found, is_at_floor=threshold == floor),
+            assumptions=_assumptions(found, is_at_floor=threshold == lowest),
             is_promised=True,
         )
 
@@ -214,6 +220,6 @@ def _assumptions(found: Dispersion | None, *, is_at_floor: bool) -> tuple[str, .
         stated.append(f"false alarms come in bursts as they do here (dispersion {found.value:.2g}, allowed for)")
     if is_at_floor:
         stated.append(
-            "the budget would allow a lower line, but the median of the normal scores is the lowest sensible one"
+            f"the budget would allow a lower line, but {MOST_ALARM_ROWS:.0%} of the normal rows above it is the most"
         )
     return tuple(stated)

@@ -188,6 +188,7 @@ def random_block(rng: np.random.Generator, n_rows: int, n_sensors: int, *, machi
     values[rng.random(values.shape) < 0.005] *= 20.0
     flaw = rng.choice(len(FLAWS), values.shape, p=[0.96, 0.03, 0.005, 0.005]).astype(np.uint8)
     flaw[rng.random(n_rows) < 0.03] = FLAWS.index("missing")
+    flaw[rng.random(n_rows) < 0.03, 1:] = FLAWS.index("infinite")  # one sensor is left, which is not enough
     start = int(rng.integers(0, n_rows))
     flaw[start : start + int(rng.integers(0, 12))] = FLAWS.index("missing")
     return RowBlock(

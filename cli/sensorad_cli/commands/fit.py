@@ -30,7 +30,7 @@ __all__ = ["command"]
 @click.option(
     "--score", default="fused", show_default=True, metavar="NAME", help="fused, mahalanobis, sse, topk or max."
 )
-@click.option("--objective", metavar="NAME", help="What a network is trained for: reconstruction, denoising, masked.")
+@click.option("--objective", metavar="NAME", help="What a network is trained for: plain, denoising or masked.")
 @click.option(
     "--linear-part/--no-linear-part", default=True, help="Give a network a linear part to work beside, or not."
 )
