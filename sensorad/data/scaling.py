@@ -137,7 +137,7 @@ class SensorScaler:
         scale = spread.copy()
         for unit in np.unique(units):
             same = units == unit
-            if is_flag.all():
+            if is_flag.all():  # sets the typical scale; the resolution floor then lifts a flag to its whole range
                 scale[same & ~is_constant] = reach[same & ~is_constant] / 2.0
             moving = same & ~is_constant
             typical = float(np.median(scale[moving])) if moving.any() else 1.0

@@ -177,12 +177,13 @@ def test_a_log_too_short_for_a_promise_gets_a_quantile_and_says_so() -> None:
 def test_a_fit_that_is_refused_leaves_the_detector_as_it_was() -> None:
     detector = Detector(config=DetectorConfig(lags=3)).fit(_log(600))
     log = _log(200, seed=5)
-    before, line, notes = detector.score(log), detector.threshold_, list(detector.notes_)
+    before, card, line, notes = detector.score(log), detector.describe(), detector.threshold_, list(detector.notes_)
     wide = pd.concat([_log(160, 7)] + [_log(160, seed)[NAMES].add_prefix(f"s{seed}") for seed in range(10)], axis=1)
     for bad in (_log(20), wide):  # the second one is refused at the very end, and would have another window
         with pytest.raises(TooLittleDataError):
             detector.fit(bad, budget="1/month")
         pd.testing.assert_frame_equal(detector.score(log), before, check_exact=True)
+        assert detector.describe() == card
         assert detector.threshold_ == line
         assert detector.notes_ == notes
 
