@@ -20,6 +20,7 @@ from sensorad.thresholds import (
     ThresholdMethod,
     ThresholdResult,
 )
+from sensorad.thresholds.counting import rate_interval
 
 __all__ = ["Calibration", "choose_threshold"]
 
@@ -130,7 +131,7 @@ def _above_constant(scheme: Scheme, scores: NormalScores, rule: EventRule, level
         method="constant",
         parameters={"level": level},
         expected_events_per_day=0.0,
-        interval=(0.0, 0.0),
+        interval=rate_interval(0, scores.days, DEFAULT_CONFIDENCE),
         confidence=DEFAULT_CONFIDENCE,
         calibration_days=scores.days,
         n_rows=scores.n_scored,

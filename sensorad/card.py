@@ -7,7 +7,10 @@ from typing import Any
 
 from sensorad.thresholds import ThresholdResult
 
-__all__ = ["card_text"]
+__all__ = ["card_text", "left_out_notes"]
+
+SHOWN_SENSORS = 8
+"""Sensors named in a note before the rest are counted."""
 
 
 def card_text(card: Mapping[str, Any], threshold: ThresholdResult) -> str:
@@ -46,3 +49,16 @@ def card_text(card: Mapping[str, Any], threshold: ThresholdResult) -> str:
 def _code(text: str) -> str:
     clean = "".join(c if c.isprintable() and c not in "`|" else "?" for c in text)[:120]
     return f"`{clean}`" if clean else ""
+
+
+def left_out_notes(unused: list[str]) -> list[str]:
+    """A sentence about the sensors that no model looks at."""
+    if not unused:
+        return []
+    named = ", ".join(unused[:SHOWN_SENSORS]) + (
+        f" and {len(unused) - SHOWN_SENSORS} more" if unused[SHOWN_SENSORS:] else ""
+    )
+    return [
+        f"{len(unused)} sensors are not looked at, since they never moved or only switched and are most of the log: "
+        f"{named}; declare their kind as measurement in the schema to use them"
+    ]

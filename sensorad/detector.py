@@ -13,7 +13,7 @@ import numpy as np
 from sensorad import __version__
 from sensorad.artefact import ArtefactContents, check_target, read_artefact, weights_hash, write_artefact
 from sensorad.calibration import Calibration, choose_threshold
-from sensorad.card import card_text
+from sensorad.card import card_text, left_out_notes
 from sensorad.config import DetectorConfig
 from sensorad.data import GaussianImputer, SensorScaler, Timing
 from sensorad.errors import ArtefactError, SchemaError, UsageError
@@ -21,7 +21,7 @@ from sensorad.events import EventBuilder, EventRule
 from sensorad.learning import learn
 from sensorad.logs import LogFormat, SensorLog, SortedLog, event_table, score_table
 from sensorad.model_parts import model_arrays, model_from_arrays
-from sensorad.normal_rows import read_normal_rows
+from sensorad.normal_rows import read_normal_rows, rows_since
 from sensorad.scoring import ErrorModel, ScoringEngine
 from sensorad.thresholds import Budget, BudgetThreshold, NormalScores, ThresholdMethod, ThresholdResult, threshold_class
 from sensorad.types import Event, ScoreBlock, SensorSchema
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["Detector", "load"]
-
-PLAIN = LogFormat()
 
 
 class Detector:
@@ -107,7 +105,7 @@ class Detector:
     ) -> None:
         if linear_part not in ("default", None):
             raise UsageError(f"linear_part is 'default' or None, got {linear_part!r}")
-        self.config = config or DetectorConfig(
+        said = DetectorConfig(
             model=model,
             score=score,
             objective=objective,
@@ -118,6 +116,9 @@ class Detector:
             device=device,
             random_state=random_state,
         )
+        if config is not None and said != DetectorConfig():
+            raise UsageError("settings were given both in config and beside it", hint="put all of them into config")
+        self.config = config or said
         self.events = events
         self.notes_: list[str] = []
         self._calibration: Calibration | None = None
@@ -164,6 +165,12 @@ class Detector:
         DataError
             The log cannot be used, is too short for a fit, or for the ``budget`` that was asked for.
         """
+        if isinstance(sensors, str):
+            raise UsageError(f"sensors is a list of names, got the text {sensors!r}", hint=f"write [{sensors!r}]")
+        if format is not None and any(said is not None for said in (time, sensors, group, mode)):
+            raise UsageError("columns were named both in format and beside it", hint="name all of them in format")
+        if threshold is not None and budget is not None:
+            raise UsageError("both a threshold method and a budget were given", hint="BudgetThreshold holds a budget")
         wanted = format or LogFormat(
             time=time, sensors=None if sensors is None else tuple(sensors), group=group, mode=mode
         )
@@ -184,7 +191,7 @@ class Detector:
         )  # fmt: skip
         constant = [name for name, flag in zip(self.schema_.names, rows.scaler.is_constant, strict=True) if flag]
         unused = [name for name, used in zip(self.schema_.names, rows.scaler.is_used, strict=True) if not used]
-        self.notes_ = [*source.notes, *learned.notes, *([refusal] if refusal else [])]
+        self.notes_ = [*source.notes, *left_out_notes(unused), *learned.notes, *([refusal] if refusal else [])]
         self.training_: dict[str, Any] = {
             "rows": rows.counts,
             "usable_rows": rows.n_rows,
@@ -209,6 +216,8 @@ class Detector:
     ) -> ThresholdResult:
         """Set a new alarm line from another log of normal operation; no weight changes.
 
+        Rows that a label column of ``format`` calls anomalous, and rows that remember them, do not count.
+
         Parameters
         ----------
         method
@@ -219,7 +228,7 @@ class Detector:
         TooLittleDataError
             The log is too short for what was asked; says how much is missing.
         """
-        blocks = self.score_blocks(self.open_log(log, format=format))
+        blocks = self.normal_blocks(self.open_log(log, format=format))
         return self.calibrate_scores(blocks, budget=budget, confidence=confidence, method=method, **options)
 
     def calibrate_scores(
@@ -284,6 +293,20 @@ class Detector:
         running = engine or self.engine()
         for block in log.blocks():
             yield running.score(block)
+
+    def normal_blocks(self, log: SortedLog, *, engine: ScoringEngine | None = None) -> Iterator[ScoreBlock]:
+        """The same without scores where a label calls the row, or one that it remembers, anomalous."""
+        running = engine or self.engine()
+        since: dict[int, int] = {}  # rows of each machine since its last anomalous one
+        for rows in log.blocks():
+            scores = running.score(rows)
+            if rows.label is not None:
+                for machine in np.unique(rows.group):
+                    at = np.flatnonzero(rows.group == machine)
+                    ago = rows_since(rows.label[at], since.get(int(machine), running.context_rows + 1))
+                    scores.score[at[ago <= running.context_rows]] = np.nan
+                    since[int(machine)] = int(ago[-1])
+            yield scores
 
     def event_builder(self, threshold: float | None = None, rule: EventRule | None = None) -> EventBuilder:
         """A builder of events with the calibrated line and rule, or others."""
@@ -422,7 +445,6 @@ class Detector:
         scaler, imputer, model = model_from_arrays(config, len(schema), contents.weights)
         detector._parts = (scaler, imputer, timing, model)
         detector._calibration = Calibration.from_parts(contents.calibration, contents.calibration_arrays)
-        detector.events = detector._calibration.rule
         return detector
 
     def _fitted(self) -> Calibration:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import sensorad
+from sensorad.config import DetectorConfig
+from sensorad.thresholds import QuantileThreshold
 
 
 def plant_rows(n_rows: int = 2000, seed: int = 0) -> pd.DataFrame:
@@ -59,3 +63,43 @@ def test_wide_short_logs_get_short_windows_unless_asked_otherwise() -> None:
     wide.insert(0, "time", pd.date_range("2024-05-01", periods=400, freq="min", tz="UTC"))
     assert sensorad.Detector().fit(wide).config_.length == 10
     assert sensorad.Detector(window=20).fit(wide).config_.length == 20
+
+
+def test_sensors_that_are_left_out_are_named() -> None:
+    log = plant_rows().assign(a=0.0, b=1.0, c=2.0)
+    [note] = [note for note in sensorad.Detector().fit(log).notes_ if "not looked at" in note]
+    assert note.startswith("3 sensors")
+    assert ": a, b, c;" in note
+
+
+def test_arguments_that_say_the_same_thing_twice_are_refused() -> None:
+    log = plant_rows()
+    with pytest.raises(sensorad.UsageError, match="both in config"):
+        sensorad.Detector(model="lstm", config=DetectorConfig())
+    with pytest.raises(sensorad.UsageError, match="both in format"):
+        sensorad.Detector().fit(log, time="time", format=sensorad.LogFormat(time="time"))
+    with pytest.raises(sensorad.UsageError, match="list of names"):
+        sensorad.Detector().fit(log, sensors="flow")
+    with pytest.raises(sensorad.UsageError, match="both a threshold"):
+        sensorad.Detector().fit(log, threshold=QuantileThreshold(), budget="1/day")
+
+
+def test_labelled_rows_do_not_raise_the_line() -> None:
+    log = plant_rows(n_rows=9000)
+    detector = sensorad.Detector().fit(log.iloc[:4000])
+    normal = log.iloc[4000:].assign(fault=0)
+    plain = detector.calibrate(normal.drop(columns="fault"), budget="1/day").threshold
+    normal.loc[normal.index[1000:1100], ["power", "fault"]] = [9.0, 1]
+    form = sensorad.LogFormat(time="time", label="fault")
+    told = detector.calibrate(normal, budget="1/day", format=form).threshold
+    untold = detector.calibrate(normal.drop(columns="fault"), budget="1/day").threshold
+    assert untold > 1.5 * plain
+    assert told < 1.3 * plain
+
+
+def test_a_loaded_detector_that_is_fitted_again_gets_the_rule_of_its_new_log(tmp_path: Path) -> None:
+    log = plant_rows()
+    sensorad.Detector().fit(log).save(tmp_path / "a.sensorad")
+    loaded = sensorad.load(tmp_path / "a.sensorad")
+    slower = log.assign(time=pd.date_range("2024-05-01", periods=len(log), freq="h", tz="UTC"))
+    assert loaded.fit(slower).rule_.step_seconds == 3600.0

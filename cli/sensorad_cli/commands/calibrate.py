@@ -121,7 +121,7 @@ def _blocks(
         strict=log_options.strict,
     )
     n_done = 0
-    for block in detector.score_blocks(log, engine=detector.engine(on_conflict=log_options.duplicates)):
+    for block in detector.normal_blocks(log, engine=detector.engine(on_conflict=log_options.duplicates)):
         n_done += len(block)
         progress("scoring", n_done / log.log.n_rows if log.log.n_rows else None)
         yield block
