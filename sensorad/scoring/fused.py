@@ -120,7 +120,7 @@ class FusedScheme:
         """Shares (T, C): squared errors relative to each sensor's usual ones, of the window and of the last steps.
 
         Here full standardisation is right, other than in the score: the question is no longer whether anything is
-        wrong but whose error is out of proportion (top-1 inside the labelled causes: 0.77 against 0.70 on SMD).
+        wrong but whose error is out of proportion.
         """
         by_window = as_shares(errors.window / self.window.size**2 - 1.0)
         if not self.has_steps:
