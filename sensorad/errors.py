@@ -17,6 +17,9 @@ A message says what was expected, what came, where (file, column, row, time) and
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 __all__ = [
     "ArtefactError",
     "DataError",
@@ -27,6 +30,7 @@ __all__ = [
     "TooLittleDataError",
     "TrainingError",
     "UsageError",
+    "unknown_name",
 ]
 
 
@@ -113,3 +117,17 @@ class StorageError(SensoradError):
 
     code = "E_IO"
     exit_code = 5
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """The error for a name that no registry has, with the closest one that it has.
+
+    Examples
+    --------
+    >>> print(unknown_name("model", "lstn", ["linear", "lstm"]))
+    there is no model 'lstn': did you mean 'lstm'?
+    """
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(names)}"
+    return UsageError(f"there is no {kind} {name!r}", hint=hint)

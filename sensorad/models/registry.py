@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
-from sensorad.errors import UsageError
+from sensorad.errors import unknown_name
 
 __all__ = ["MODELS", "ModelKind", "model_kind"]
 
@@ -76,7 +75,5 @@ def model_kind(name: str) -> ModelKind:
     30
     """
     if name not in MODELS:
-        close = get_close_matches(name, MODELS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(sorted(MODELS))}"
-        raise UsageError(f"there is no model {name!r}", hint=hint)
+        raise unknown_name("model", name, MODELS)
     return MODELS[name]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorad.errors import UsageError
+from sensorad.errors import unknown_name
 from sensorad.scoring.errors import SensorErrors
 from sensorad.scoring.evidence import RowEvidence
 from sensorad.scoring.fused import FusedScheme
@@ -64,7 +63,5 @@ def scheme_class(name: str) -> type[Scheme]:
         No such scheme; names the closest one.
     """
     if name not in SCHEMES:
-        close = get_close_matches(name, SCHEMES, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(sorted(SCHEMES))}"
-        raise UsageError(f"there is no score {name!r}", hint=hint)
+        raise unknown_name("score", name, SCHEMES)
     return SCHEMES[name]

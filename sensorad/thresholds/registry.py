@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 
-from sensorad.errors import UsageError
+from sensorad.errors import unknown_name
 from sensorad.thresholds.base import ThresholdMethod
 from sensorad.thresholds.budget import BudgetThreshold
 from sensorad.thresholds.quantile import QuantileThreshold
@@ -36,7 +35,5 @@ def threshold_class(name: str) -> Callable[..., ThresholdMethod]:
     QuantileThreshold(q=0.999)
     """
     if name not in THRESHOLDS:
-        close = get_close_matches(name, THRESHOLDS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(sorted(THRESHOLDS))}"
-        raise UsageError(f"there is no threshold method {name!r}", hint=hint)
+        raise unknown_name("threshold method", name, THRESHOLDS)
     return THRESHOLDS[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.detector import Detector
-from sensorad.errors import UsageError
+from sensorad.errors import UsageError, unknown_name
 from sensorad.logs import LogFormat
 
 from ..series import BenchmarkSeries
@@ -186,9 +185,7 @@ def method_named(name: str) -> Method:
     False
     """
     if name not in METHODS:
-        close = difflib.get_close_matches(name, METHODS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"one of {', '.join(METHODS)}"
-        raise UsageError(f"there is no method {name!r} in the benchmark", hint=hint)
+        raise unknown_name("benchmark method", name, METHODS)
     return METHODS[name]
 
 
