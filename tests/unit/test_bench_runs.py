@@ -196,7 +196,7 @@ def test_a_worker_answers_line_by_line(root: Path) -> None:
     serve(io.StringIO("".join(json.dumps(request) + "\n" for request in requests)), replies)
     first, second = map(json.loads, replies.getvalue().splitlines())
     assert first["rows"][0]["series"] == "omi-1"
-    assert second["failure"].startswith("[E_USAGE] there is no method 'none'")
+    assert second["failure"].startswith("[E_USAGE] there is no benchmark method 'none'")
 
 
 def test_the_plant_is_fitted_calibrated_and_judged() -> None:
@@ -236,4 +236,4 @@ def test_the_command_prints_tables_and_keeps_results(
     assert "6 fits, 6 of them kept" in second.err
     assert json.loads(second.out)["sets"]["asd"]["methods"]["max-z"]["n_series"] == 3
     assert main([*arguments[:-2], "none"]) == 2
-    assert "there is no method 'none'" in capsys.readouterr().err
+    assert "there is no benchmark method 'none'" in capsys.readouterr().err
