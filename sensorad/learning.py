@@ -87,10 +87,8 @@ def learn(
         fold_model, model, records = _learn_network(rows, folds, config, checkpoint, report)
         report("scoring, out of fold", 0.0)
         errors = out_of_fold_errors(rows.stretches, folds, fold_model)
-        how = (
-            f"{n_folds} blocks of time, each scored by a linear part fitted on the others and a network trained "
-            "without its half of the log"
-        )
+        beside = "a linear part fitted on the others and " if config.has_linear_part else ""
+        how = f"{n_folds} blocks of time, each scored by {beside}a network trained without its half of the log"
     noise = rows.scaler.noise[rows.scaler.used_positions]
     scheme = scheme_class(config.score).fit(errors, noise)
     report("fitted", 1.0)

@@ -120,7 +120,7 @@ class LSTMAutoencoder(nn.Module):
         state = code if self.widen is None else self.widen(code)  # (N, 2 layers D)
         state = state.view(len(code), 2 * self.config.layers, self.config.width).transpose(0, 1).contiguous()
         hidden, cell = state.chunk(2)  # 2 x (layers, N, D)
-        # The code at every step, not the first state alone: on SMD the validation loss is 0.46 against 0.51-0.57.
+        # The code at every step, not in the first state alone, from which it fades: the validation loss is lower.
         feed = code.new_zeros(len(code), 1) if self.widen is None else code
         steps, _ = self.decoder(feed[:, None].expand(-1, length, -1), (hidden, cell))  # (N, length, D)
         # The first step decoded is the newest row: the one best remembered, and enough alone for a cheap score.

@@ -204,7 +204,7 @@ def cross_trained(
 
     The halves decide how long the last one trains (its length is the mean of their best epochs) and how far its output
     is trusted: the gate is the share of the halves' output that the rows they never saw confirm,
-    sum(r n) / sum(n n) over residual r and output n, held within [0, 1].
+    sum(r n) / sum(n n) over residual r and output n, held within [0, 1]. Without a linear part it is 1.
 
     Returns
     -------
@@ -227,14 +227,14 @@ def cross_trained(
             progress=_named(progress, f"part {side + 1} of 3"),
             fingerprint=f"{fingerprint}:{side}",
         )
-        gates.append(
-            _gate(trained.module, [Stretch(stretches[s].rows[a:b], stretches[s].usable[a:b]) for s, a, b in held], plan)
-        )
+        if pca is not None and plan.is_trained:  # a network alone is scored as published, with its whole output
+            unseen = [Stretch(stretches[s].rows[a:b], stretches[s].usable[a:b]) for s, a, b in held]
+            gates.append(_gate(trained.module, unseen, plan))
         if trained.record is not None:
             records.append(trained.record)
         for fold in excluded:
             networks[id(fold)] = trained
-    gate = float(np.mean(gates)) if plan.is_trained else 1.0
+    gate = float(np.mean(gates)) if gates else 1.0
     for trained in networks.values():
         trained.module.get_buffer("gate").fill_(gate)
 

@@ -103,3 +103,10 @@ def test_a_loaded_detector_that_is_fitted_again_gets_the_rule_of_its_new_log(tmp
     loaded = sensorad.load(tmp_path / "a.sensorad")
     slower = log.assign(time=pd.date_range("2024-05-01", periods=len(log), freq="h", tz="UTC"))
     assert loaded.fit(slower).rule_.step_seconds == 3600.0
+
+
+def test_a_network_alone_is_not_gated() -> None:
+    detector = sensorad.Detector(model="lstm", linear_part=None, objective="plain", epochs=1, window=10)
+    detector.fit(plant_rows(n_rows=600))
+    assert float(detector._parts[3].module.get_buffer("gate")) == 1.0
+    assert "linear part" not in detector.training_["roles"]["error statistics and threshold"]
