@@ -15,7 +15,7 @@ from sensorad.scoring import Scheme, scheme_class
 from sensorad.thresholds import (
     Budget,
     BudgetThreshold,
-    NormalScores,
+    CalibrationScores,
     QuantileThreshold,
     ThresholdMethod,
     ThresholdResult,
@@ -58,7 +58,7 @@ class Calibration:
     normal_quantiles: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, scheme: Scheme, scores: NormalScores, rule: EventRule, method: ThresholdMethod) -> Calibration:
+    def fit(cls, scheme: Scheme, scores: CalibrationScores, rule: EventRule, method: ThresholdMethod) -> Calibration:
         """Fit ``method`` on normal scores; raises what the method raises."""
         return cls(scheme, method.fit(scores, rule), rule, _quantiles(scores))
 
@@ -92,7 +92,7 @@ class Calibration:
 
 
 def choose_threshold(
-    scheme: Scheme, scores: NormalScores, rule: EventRule, method: ThresholdMethod | None
+    scheme: Scheme, scores: CalibrationScores, rule: EventRule, method: ThresholdMethod | None
 ) -> tuple[Calibration, str]:
     """Calibrate with ``method``, or by default promise one event a day where the data allows it.
 
@@ -123,7 +123,9 @@ def choose_threshold(
         raise
 
 
-def _above_constant(scheme: Scheme, scores: NormalScores, rule: EventRule, level: float) -> tuple[Calibration, str]:
+def _above_constant(
+    scheme: Scheme, scores: CalibrationScores, rule: EventRule, level: float
+) -> tuple[Calibration, str]:
     """A line above scores that are all alike, as those of a log that never moved are."""
     threshold = level + MARGIN * max(1.0, abs(level))
     result = ThresholdResult(
@@ -144,6 +146,6 @@ def _above_constant(scheme: Scheme, scores: NormalScores, rule: EventRule, level
     return Calibration(scheme, result, rule, _quantiles(scores)), note
 
 
-def _quantiles(scores: NormalScores) -> NDArray[np.float64]:
+def _quantiles(scores: CalibrationScores) -> NDArray[np.float64]:
     finite = scores.score[np.isfinite(scores.score)]
     return np.quantile(finite, np.linspace(0.0, 1.0, min(HISTOGRAM_POINTS, max(2, len(finite)))))

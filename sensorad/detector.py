@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sensorad import __version__
+from sensorad.alarm_line import AlarmLine
 from sensorad.artefact import ArtefactContents, check_target, read_artefact, weights_hash, write_artefact
 from sensorad.calibration import Calibration, choose_threshold
 from sensorad.card import card_text, left_out_notes
@@ -23,7 +24,14 @@ from sensorad.logs import LogFormat, SensorLog, SortedLog, event_table, score_ta
 from sensorad.model_parts import model_arrays, model_from_arrays
 from sensorad.normal_rows import read_normal_rows, rows_since
 from sensorad.scoring import ErrorModel, ScoringEngine
-from sensorad.thresholds import Budget, BudgetThreshold, NormalScores, ThresholdMethod, ThresholdResult, threshold_class
+from sensorad.thresholds import (
+    Budget,
+    BudgetThreshold,
+    CalibrationScores,
+    ThresholdMethod,
+    ThresholdResult,
+    threshold_class,
+)
 from sensorad.types import Event, ScoreBlock, SensorSchema
 
 if TYPE_CHECKING:
@@ -250,7 +258,7 @@ class Detector:
             chosen = threshold_class(method)(**options)
         except TypeError as err:
             raise UsageError(f"method {method!r} has no such option: {err}") from err
-        scores = NormalScores.from_blocks(blocks, self._parts[2].step_seconds)
+        scores = CalibrationScores.from_blocks(blocks, self._parts[2].step_seconds)
         self._calibration = Calibration.fit(current.scheme, scores, current.rule, chosen)
         return self._calibration.threshold
 
@@ -308,10 +316,9 @@ class Detector:
                     since[int(machine)] = int(ago[-1])
             yield scores
 
-    def event_builder(self, threshold: float | None = None, rule: EventRule | None = None) -> EventBuilder:
+    def event_builder(self, line: float | AlarmLine | None = None, rule: EventRule | None = None) -> EventBuilder:
         """A builder of events with the calibrated line and rule, or others."""
-        line = self.threshold_ if threshold is None else threshold
-        return EventBuilder(self.schema_.names, line, rule or self.rule_)
+        return EventBuilder(self.schema_.names, self.line_ if line is None else line, rule or self.rule_)
 
     def score(self, log: Any, **options: Any) -> Any:
         """One output row for every input row, as the kind of table that came in (Arrow for files).
@@ -324,8 +331,9 @@ class Detector:
             self.schema_,
             source.log.time_name,
             source.log.group_name,
-            self.threshold_,
+            self.line_,
             source.log.kind,
+            mode_name=source.log.format.mode,
         )
 
     def detect(self, log: Any, **options: Any) -> Any:
@@ -341,8 +349,13 @@ class Detector:
 
     @property
     def threshold_(self) -> float:
-        """The alarm line."""
+        """The alarm line of rows whose operating mode has none of its own."""
         return self._fitted().threshold.threshold
+
+    @property
+    def line_(self) -> AlarmLine:
+        """The alarm line with those of operating modes that have their own."""
+        return self._fitted().threshold.line
 
     @property
     def threshold_result_(self) -> ThresholdResult:
@@ -453,8 +466,9 @@ class Detector:
         return self._calibration
 
     def _later_format(self) -> LogFormat:
-        """The learned format for a later log, which need not have labels or modes."""
-        return replace(self.format_, sensors=None, label=None, mode=None)
+        """The learned format for a later log: without labels, and with modes only where they have lines."""
+        mode = self.format_.mode if self.line_.by_mode else None
+        return replace(self.format_, sensors=None, label=None, mode=mode)
 
 
 def _default_rule(config: DetectorConfig, timing: Timing) -> EventRule:

@@ -14,7 +14,7 @@ from sensorad.models import RidgeAutoregression, WindowPCA, model_kind
 from sensorad.normal_rows import NormalRows
 from sensorad.scoring import ErrorModel, LinearErrors, Scheme, SensorErrors, scheme_class
 from sensorad.scoring.crossfit import Fold, Stretch, blocked_folds, out_of_fold_errors
-from sensorad.thresholds import NormalScores
+from sensorad.thresholds import CalibrationScores
 
 if TYPE_CHECKING:
     from sensorad.scoring.network import NetworkPlan
@@ -40,7 +40,7 @@ class Learned:
     ----------
     model, scheme
         For the engine.
-    scores : NormalScores
+    scores : CalibrationScores
         Out-of-fold scores of the normal rows, for the threshold.
     roles : dict of str to str
         Which rows played which part.
@@ -52,7 +52,7 @@ class Learned:
 
     model: ErrorModel
     scheme: Scheme
-    scores: NormalScores
+    scores: CalibrationScores
     roles: dict[str, str]
     records: list[TrainingRecord] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -176,10 +176,10 @@ def _second(time: np.int64) -> str:
     return f"{np.datetime64(int(time), 'ns').astype('datetime64[s]')}Z"
 
 
-def _normal_scores(rows: NormalRows, errors: list[SensorErrors], scheme: Scheme) -> NormalScores:
+def _normal_scores(rows: NormalRows, errors: list[SensorErrors], scheme: Scheme) -> CalibrationScores:
     scores = [scheme.evidence(part).score for part in errors]
     machine = [np.full(len(time), code, np.int32) for time, code in zip(rows.times, rows.machines, strict=True)]
-    return NormalScores(
+    return CalibrationScores(
         time=np.concatenate(rows.times),
         score=np.concatenate(scores),
         group=np.concatenate(machine),

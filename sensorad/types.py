@@ -171,6 +171,8 @@ class ScoreBlock:
         Share of the blame, in [0, 1]; 0 where the sensor is -1.
     top_expected, top_actual : (T, K) float32
         Expected and measured value of each blamed sensor, in its unit; NaN where unknown.
+    mode, mode_names
+        Operating mode as in `RowBlock`; None and () where the log has no mode column.
     """
 
     index: NDArray[np.int64]
@@ -185,9 +187,29 @@ class ScoreBlock:
     top_shares: NDArray[np.float32]
     top_expected: NDArray[np.float32]
     top_actual: NDArray[np.float32]
+    mode: NDArray[np.int32] | None = None
+    mode_names: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def take(self, rows: Any) -> ScoreBlock:
+        """The rows chosen by a slice, a mask or positions, with everything that belongs to them."""
+        arrays = {name: getattr(self, name)[rows] for name in _SCORE_ARRAYS}
+        mode = None if self.mode is None else self.mode[rows]
+        return ScoreBlock(group_names=self.group_names, mode=mode, mode_names=self.mode_names, **arrays)
+
+    @classmethod
+    def joined(cls, blocks: Sequence[ScoreBlock]) -> ScoreBlock:
+        """All rows in one block, in the order given; names only ever grow, so the longest list knows all."""
+        arrays = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in _SCORE_ARRAYS}
+        modes = [block.mode for block in blocks if block.mode is not None]
+        return cls(
+            group_names=max((block.group_names for block in blocks), key=len),
+            mode=np.concatenate(modes) if modes else None,
+            mode_names=max((block.mode_names for block in blocks), key=len),
+            **arrays,
+        )
 
     @classmethod
     def empty_for(cls, block: RowBlock) -> ScoreBlock:
@@ -207,7 +229,12 @@ class ScoreBlock:
             top_shares=np.zeros((n_rows, TOP_SENSORS), np.float32),
             top_expected=nan,
             top_actual=nan.copy(),
+            mode=block.mode,
+            mode_names=block.mode_names,
         )
+
+
+_SCORE_ARRAYS = tuple(name for name in ScoreBlock.__slots__ if name not in ("group_names", "mode", "mode_names"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +242,13 @@ class Event:
     """One finding: when, how bad, which sensors.
 
     Times are nanoseconds since 1970 in UTC; ``end`` is the time of the last row that belongs to the event.
-    ``severity`` is peak score / threshold, so 1.0 is the alarm line. ``sensors``, ``shares``, ``expected``
-    and ``actual`` run in parallel, most blamed first.
+    ``severity`` is peak score / threshold, so 1.0 is the alarm line, and ``return_days`` says how rare that is:
+    normal operation reaches such a score once in so many machine-days (None where the calibration cannot tell).
+    ``sensors``, ``shares``, ``expected``, ``actual`` and ``onsets`` run in parallel, most blamed first; an onset is
+    the time of the event's first row that blames the sensor.
+
+    A "quality" event speaks of the data and not of the plant: ``reason`` says what is wrong with it ("missing",
+    "flat", "out_of_range", "overflow", "clock"), score and severity are NaN, and no alarm budget counts it.
     """
 
     event_id: str
@@ -233,3 +265,6 @@ class Event:
     expected: tuple[float, ...] = ()
     actual: tuple[float, ...] = ()
     note: str = field(default="")
+    return_days: float | None = None
+    onsets: tuple[int, ...] = ()
+    reason: str = ""

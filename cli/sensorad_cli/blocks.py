@@ -1,29 +1,15 @@
-"""Score blocks cut, joined and paired with the rows that they judge."""
+"""Score blocks paired with the rows that they judge."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from sensorad.errors import DataError
 from sensorad.types import RowBlock, ScoreBlock
 
-__all__ = ["joined", "paired", "take"]
-
-_ARRAYS = tuple(name for name in ScoreBlock.__slots__ if name != "group_names")
-
-
-def take(block: ScoreBlock, rows: Any) -> ScoreBlock:
-    """The rows chosen by a slice, a mask or positions."""
-    return ScoreBlock(group_names=block.group_names, **{name: getattr(block, name)[rows] for name in _ARRAYS})
-
-
-def joined(blocks: Sequence[ScoreBlock]) -> ScoreBlock:
-    """All rows in one block; the last block knows all machines."""
-    arrays = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in _ARRAYS}
-    return ScoreBlock(group_names=blocks[-1].group_names, **arrays)
+__all__ = ["paired"]
 
 
 def paired(logs: Iterable[RowBlock], scores: Iterable[ScoreBlock], where: str) -> Iterator[tuple[RowBlock, ScoreBlock]]:
@@ -42,8 +28,8 @@ def paired(logs: Iterable[RowBlock], scores: Iterable[ScoreBlock], where: str) -
             if more is None:
                 n_scores = int(rows.index[0]) + (0 if held is None else len(held))
                 raise _other_log(f"the log goes on after row {n_scores:,}", where)
-            held = more if held is None or len(held) == 0 else joined([held, more])
-        part, held = take(held, slice(0, len(rows))), take(held, slice(len(rows), None))
+            held = more if held is None or len(held) == 0 else ScoreBlock.joined([held, more])
+        part, held = held.take(slice(0, len(rows))), held.take(slice(len(rows), None))
         if (part.time != rows.time).any():
             row = int(rows.index[np.flatnonzero(part.time != rows.time)[0]])
             raise _other_log(f"row {row:,} has another time", where)

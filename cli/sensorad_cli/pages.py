@@ -73,7 +73,10 @@ def report_on_scores(
             snippets.add(rows, scores)
             n_rows += len(rows)
             progress("reading the log", n_rows / max(1, stored.n_rows))
-    threshold = _threshold(detector) if detector is not None else {"threshold": stored.threshold}
+    if detector is not None:
+        threshold = _threshold(detector)
+    else:
+        threshold = {} if stored.line is None else {"threshold": stored.line.threshold}
     return ReportData(
         title=title,
         subtitle=_subtitle(stored),

@@ -47,7 +47,7 @@ def score_to_files(
     """
     from sensorad.logs import ScoreWriter, write_events
 
-    run = ScoringRun(Tally(detector.threshold_))
+    run = ScoringRun(Tally(detector.line_))
     builder = detector.event_builder()
     reader = log.log
     with ScoreWriter(
@@ -55,11 +55,12 @@ def score_to_files(
         log.schema,
         reader.time_name,
         reader.group_name,
-        detector.threshold_,
+        detector.line_,
         extra_metadata=_origin(detector, log),
         force=force,
         sort_back=log.n_unsorted > 0,
         time_unit=reader.time_unit,
+        mode_name=reader.format.mode,
     ) as writer:
         for block in detector.score_blocks(log, engine=engine):
             writer.write(block)

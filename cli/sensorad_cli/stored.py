@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sensorad.errors import DataError
-from sensorad_cli.blocks import joined, take
 from sensorad_cli.scoring import scorer_of
 
 if TYPE_CHECKING:
@@ -65,5 +64,7 @@ def stored_blocks(stored: StoredScores) -> Iterator[ScoreBlock]:
     if not stored.metadata.get("n_unsorted"):
         yield from stored.blocks()
         return
-    whole = joined(list(stored.blocks()))
-    yield take(whole, np.argsort(whole.time, kind="stable"))
+    from sensorad.types import ScoreBlock
+
+    whole = ScoreBlock.joined(list(stored.blocks()))
+    yield whole.take(np.argsort(whole.time, kind="stable"))

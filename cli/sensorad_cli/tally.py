@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sensorad.alarm_line import AlarmLine
 from sensorad.errors import SensoradError
 from sensorad.types import REASONS, STATUSES, Event, ScoreBlock
 
@@ -19,12 +20,12 @@ class Tally:
 
     Parameters
     ----------
-    threshold
+    line
         The alarm line.
     """
 
-    def __init__(self, threshold: float) -> None:
-        self.threshold = threshold
+    def __init__(self, line: AlarmLine) -> None:
+        self.line = line
         self.n_rows = 0
         self.n_alarms = 0
         self._status = np.zeros(len(STATUSES), np.int64)
@@ -33,7 +34,8 @@ class Tally:
     def add(self, block: ScoreBlock) -> None:
         """Count one block."""
         self.n_rows += len(block)
-        self.n_alarms += int(np.count_nonzero(block.score > self.threshold))
+        level = self.line.comparable(block.score, block.mode, block.mode_names)
+        self.n_alarms += int(np.count_nonzero(level > self.line.threshold))
         self._status += np.bincount(block.status, minlength=len(STATUSES))
         self._reason += np.bincount(block.reason, minlength=len(REASONS))
 
@@ -63,7 +65,8 @@ class Tally:
         lines = [("rows", f"{self.n_rows:,} = {by_status}")]
         if self.reason:
             lines.append(("reasons", ", ".join(f"{name} {n:,}" for name, n in self.reason.items())))
-        return [*lines, ("alarm rows", f"{self.n_alarms:,} above the alarm line {self.threshold:.4g}")]
+        by_mode = f" ({len(self.line.by_mode)} modes have their own)" if self.line.by_mode else ""
+        return [*lines, ("alarm rows", f"{self.n_alarms:,} above the alarm line {self.line.threshold:.4g}{by_mode}")]
 
     def to_json(self) -> dict[str, Any]:
         return {"rows": self.n_rows, "status": self.status, "reasons": self.reason, "alarm_rows": self.n_alarms}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.alarm_line import AlarmLine
 from sensorad.errors import DataError
 from sensorad.events.draft import EventDraft
 from sensorad.events.rule import EventRule
@@ -26,8 +27,8 @@ class EventBuilder:
     ----------
     schema_names
         Sensor names in the order that ``top_sensors`` counts in.
-    threshold
-        The alarm line, positive.
+    line
+        The alarm line: one threshold, or an `AlarmLine` with thresholds for operating modes.
     rule
         When events open, close, merge and count.
 
@@ -48,17 +49,17 @@ class EventBuilder:
     >>> block = ScoreBlock.empty_for(rows)
     >>> block.score[:] = [0.1, 0.2, 4.0, 3.0, 0.1, 0.1]
     >>> block.status[:] = 0
-    >>> builder = EventBuilder(("TI-101",), threshold=2.0, rule=EventRule(merge_gap_rows=1))
+    >>> builder = EventBuilder(("TI-101",), 2.0, EventRule(merge_gap_rows=1))
     >>> [event] = builder.update(block) + builder.finish()
     >>> event.start, event.end, event.severity, event.n_rows
     (2000000000, 3000000000, 2.0, 2)
     """
 
-    def __init__(self, schema_names: Sequence[str], threshold: float, rule: EventRule) -> None:
+    def __init__(self, schema_names: Sequence[str], line: float | AlarmLine, rule: EventRule) -> None:
         self.schema_names = tuple(schema_names)
-        self.threshold = float(threshold)
+        self.line = line if isinstance(line, AlarmLine) else AlarmLine(float(line))
         self.rule = rule
-        self._tracker = EventTracker(self.threshold, rule)
+        self._tracker = EventTracker(self.line.threshold, rule)
         self._drafts: dict[int, EventDraft] = {}
         self._names: list[str] = []
         self._seen: Sequence[str] | None = None
@@ -67,7 +68,8 @@ class EventBuilder:
         """Events that these rows close, in the order of the rows that close them."""
         self._learn_names(block.group_names)
         kept = counted_rows(block)
-        time, score, group = block.time, block.score, block.group
+        level = self.line.comparable(block.score, block.mode, block.mode_names)  # (T,)
+        time, score, group = block.time, level, block.group
         if kept is not None:
             time, score, group = time[kept], score[kept], group[kept]
         closed: list[tuple[int, Event]] = []
@@ -76,7 +78,7 @@ class EventBuilder:
                 self._drafts[piece.group] = EventDraft(len(self.schema_names))
             draft = self._drafts[piece.group]
             rows = piece.rows if kept is None else kept[piece.rows]
-            draft.add(block, rows, piece)
+            draft.add(block, rows, piece, level[rows])
             draft.note_surprise(block.row_surprise[rows], piece, self.rule.surprise_level)
             if piece.closed_at >= 0:
                 closed += [(piece.closed_at, event) for event in self._close(piece.group)]
@@ -92,7 +94,7 @@ class EventBuilder:
         draft = self._drafts.pop(group)
         if draft.n_above < self.rule.min_rows:
             return []
-        return [draft.event(self._names[group], self.schema_names, self.threshold, self.rule)]
+        return [draft.event(self._names[group], self.schema_names, self.line.threshold, self.rule)]
 
     def _learn_names(self, names: Sequence[str]) -> None:
         n_known = len(self._names)

@@ -28,7 +28,7 @@ class EventDraft:
         self.n_above = 0
         self._is_empty = True
         self._first = self._last = (0, 0, 0)  # time, position, number
-        self._peak_score = -np.inf
+        self._peak_level = self._peak_score = -np.inf
         self._peak_time = 0
         self._surprising: tuple[int, int] | None = None
         self._blame = np.zeros(n_sensors)
@@ -37,21 +37,25 @@ class EventDraft:
         self._expected = np.full(n_sensors, np.nan, np.float32)
         self._actual = np.full(n_sensors, np.nan, np.float32)
 
-    def add(self, block: ScoreBlock, rows: NDArray[np.int64], piece: Piece) -> None:
-        """Take in the ``rows`` of ``block`` that ``piece`` names."""
+    def add(self, block: ScoreBlock, rows: NDArray[np.int64], piece: Piece, level: NDArray[np.float64]) -> None:
+        """Take in the ``rows`` (n,) of ``block`` that ``piece`` names.
+
+        ``level`` (n,) are their scores on the scale of the alarm line: what the highest row, and the weight of each
+        row in the blame, are judged by. In a log without lines of modes they are the scores.
+        """
         if len(rows) == 0:
             return
-        score = block.score[rows]  # (n,)
         time = block.time[rows]
         self.n_above += piece.n_above
         if self._is_empty:
             self._is_empty = False
             self._first = int(time[0]), int(piece.position[0]), int(piece.number[0])
         self._last = int(time[-1]), int(piece.position[-1]), int(piece.number[-1])
-        top = int(np.argmax(score))  # the first of equals
-        if score[top] > self._peak_score:
-            self._peak_score, self._peak_time = float(score[top]), int(time[top])
-        self._add_blame(block, rows, score)
+        top = int(np.argmax(level))  # the first of equals
+        if level[top] > self._peak_level:
+            self._peak_level, self._peak_time = float(level[top]), int(time[top])
+            self._peak_score = float(block.score[rows[top]])
+        self._add_blame(block, rows, level)
 
     def note_surprise(self, surprise: NDArray[np.float32], piece: Piece, level: float) -> None:
         """Remember the first and last row that is abnormal in itself; ``surprise`` (n,) runs along ``piece``."""
@@ -60,7 +64,7 @@ class EventDraft:
             first = int(at[0]) if self._surprising is None else self._surprising[0]
             self._surprising = first, int(at[-1])
 
-    def _add_blame(self, block: ScoreBlock, rows: NDArray[np.int64], score: NDArray[np.float64]) -> None:
+    def _add_blame(self, block: ScoreBlock, rows: NDArray[np.int64], level: NDArray[np.float64]) -> None:
         sensors = block.top_sensors[rows]  # (n, K)
         is_listed = sensors >= 0
         if not is_listed.any():
@@ -68,12 +72,12 @@ class EventDraft:
         who = sensors[is_listed].astype(np.int64)  # (m,) row by row
         if who.max() >= len(self._blame):
             raise DataError(f"sensor number {who.max()} is blamed, but the schema has {len(self._blame)} sensors")
-        weight = np.broadcast_to(score[:, None], sensors.shape)[is_listed]  # (m,)
+        weight = np.broadcast_to(level[:, None], sensors.shape)[is_listed]  # (m,)
         np.add.at(self._blame, who, block.top_shares[rows][is_listed] * weight)
-        naming = score[is_listed.any(axis=1)]
+        naming = level[is_listed.any(axis=1)]
         np.add.at(self._weight, np.zeros(len(naming), np.int64), naming)
 
-        # Per sensor the listing with the highest score, the first of equals (lexsort is stable).
+        # Per sensor the listing with the highest level, the first of equals (lexsort is stable).
         order = np.lexsort((-weight, who))
         is_first = np.append(True, who[order][1:] != who[order][:-1])
         best = order[is_first]
@@ -97,7 +101,7 @@ class EventDraft:
             end=end,
             peak=self._peak_time,
             kind=event_kind(last_position - first_position + 1, n_surprising, rule),
-            severity=self._peak_score / threshold,
+            severity=self._peak_level / threshold,
             score=self._peak_score,
             n_rows=last_number - first_number + 1,
             sensors=tuple(schema_names[i] for i in order),

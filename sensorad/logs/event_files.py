@@ -26,6 +26,7 @@ __all__ = ["event_table", "read_events", "write_events"]
 
 TIMES = ("start", "end", "peak")
 LISTS = ("shares", "expected", "actual")
+PLAIN = ("severity", "score", "n_rows", "sensors", "return_days", "reason")
 BLOCK_ROWS = 4_096
 
 
@@ -84,8 +85,9 @@ def _schema(group_name: str | None, unit: StampUnit) -> pa.Schema:
     stamp, floats = pa.timestamp(unit, "UTC"), pa.list_(pa.float32())
     columns = [("event_id", pa.string()), *([(group_name, pa.string())] if group_name is not None else [])]
     columns += [(name, stamp) for name in TIMES]
-    columns += [("kind", pa.string()), ("severity", pa.float64()), ("score", pa.float64()), ("n_rows", pa.int64())]
-    columns += [("sensors", pa.list_(pa.string())), *((name, floats) for name in LISTS)]
+    columns += [("kind", pa.string()), ("reason", pa.string()), ("severity", pa.float64())]
+    columns += [("return_days", pa.float64()), ("score", pa.float64()), ("n_rows", pa.int64())]
+    columns += [("sensors", pa.list_(pa.string())), *((name, floats) for name in LISTS), ("onsets", pa.list_(stamp))]
     names = [name for name, _ in columns]
     if len(set(names)) < len(names):
         raise SchemaError(f"group column {group_name!r} has the name of an event column", hint="rename it")
@@ -98,28 +100,39 @@ def _batch(events: Sequence[Event], group_name: str | None) -> pa.RecordBatch:
     if group_name is None and any(event.group for event in events):
         raise UsageError("events have groups, but the group column has no name")
     times = {name: np.array([getattr(event, name) for event in events], np.int64) for name in TIMES}
-    unit = finest_unit(np.concatenate(list(times.values())))
+    onsets = np.array([onset for event in events for onset in event.onsets], np.int64)
+    unit = finest_unit(np.concatenate([*times.values(), onsets]))
+    bounds = np.cumsum([0, *(len(event.onsets) for event in events)], dtype=np.int32)
     columns = {name: time_in(time, unit) for name, time in times.items()}
     columns |= {"event_id": [event.event_id for event in events], "kind": [event.kind for event in events]}
     if group_name is not None:
         columns[group_name] = [event.group for event in events]
-    for name in ("severity", "score", "n_rows", "sensors"):
-        columns[name] = [getattr(event, name) for event in events]
+    columns["onsets"] = pa.ListArray.from_arrays(bounds, time_in(onsets, unit))
+    for name in PLAIN:
+        columns[name] = [_nullable(getattr(event, name)) for event in events]
     for name in LISTS:
         columns[name] = [[None if np.isnan(x) else x for x in getattr(event, name)] for event in events]
     schema = _schema(group_name, unit)
     arrays = [
-        columns[field.name] if field.name in TIMES else pa.array(columns[field.name], field.type) for field in schema
+        columns[field.name] if field.name in (*TIMES, "onsets") else pa.array(columns[field.name], field.type)
+        for field in schema
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _nullable(value: Any) -> Any:
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def _events(batch: pa.RecordBatch, metadata: dict[str, Any]) -> Iterable[Event]:
     group, notes = metadata["group"], metadata["notes"]
     times = [stamps_of(batch.column(name)).tolist() for name in TIMES]
-    names = [field.name for field in batch.schema if field.name not in TIMES]
-    for row, (start, end, peak) in zip(batch.select(names).to_pylist(), zip(*times, strict=True), strict=True):
-        lists = {name: tuple(np.nan if x is None else x for x in row[name]) for name in LISTS}
+    listed = batch.column("onsets")
+    onsets, bounds = stamps_of(listed.flatten()).tolist(), listed.offsets.to_pylist()
+    names = [field.name for field in batch.schema if field.name not in (*TIMES, "onsets")]
+    for number, row in enumerate(batch.select(names).to_pylist()):
+        start, end, peak = (column[number] for column in times)
+        shares, expected, actual = (tuple(np.nan if x is None else x for x in row[name]) for name in LISTS)
         yield Event(
             event_id=row["event_id"],
             group="" if group is None else row[group],
@@ -127,10 +140,15 @@ def _events(batch: pa.RecordBatch, metadata: dict[str, Any]) -> Iterable[Event]:
             end=end,
             peak=peak,
             kind=row["kind"],
-            severity=row["severity"],
-            score=row["score"],
+            severity=np.nan if row["severity"] is None else row["severity"],
+            score=np.nan if row["score"] is None else row["score"],
             n_rows=row["n_rows"],
             sensors=tuple(row["sensors"]),
+            shares=shares,
+            expected=expected,
+            actual=actual,
             note=notes.get(row["event_id"], ""),
-            **lists,
+            return_days=row["return_days"],
+            onsets=tuple(onsets[bounds[number] - bounds[0] : bounds[number + 1] - bounds[0]]),
+            reason=row["reason"],
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorad.errors import DataError, SchemaError, UsageError
+from sensorad.alarm_line import AlarmLine
+from sensorad.errors import DataError, SchemaError
 from sensorad.logs.arrays import first_null, numpy_of
 from sensorad.logs.failures import Place
 from sensorad.logs.names import NameTable
@@ -72,28 +72,26 @@ class ScoreColumns:
         Name of the time column, taken from the log.
     group : str, optional
         Name of the group column, where the log has one.
-    threshold : float, optional
+    line : AlarmLine, optional
         The alarm line; severity and alarm are null without it.
     time_unit : {"us", "ns"}
+    mode : str, optional
+        Name of the column of operating modes, where the log has one.
 
     Raises
     ------
     SchemaError
-        If the time or group column has the name of a score column.
-    UsageError
-        If the threshold is not a positive number.
+        If the time, group or mode column has the name of a score column.
     """
 
     sensor_names: tuple[str, ...]
     time: str
     group: str | None
-    threshold: float | None
+    line: AlarmLine | None
     time_unit: StampUnit = "us"
+    mode: str | None = None
 
     def __post_init__(self) -> None:
-        threshold = self.threshold
-        if threshold is not None and not (math.isfinite(threshold) and threshold > 0):
-            raise UsageError(f"threshold must be a positive number, got {threshold}")
         names = self.schema.names
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
@@ -106,7 +104,7 @@ class ScoreColumns:
 
         floats = pa.list_(pa.float32())
         columns = {self.time: pa.timestamp(self.time_unit, "UTC")}
-        pairs = [*columns.items(), *([(self.group, pa.string())] if self.group is not None else [])]
+        pairs = [*columns.items(), *((name, pa.string()) for name in (self.group, self.mode) if name is not None)]
         pairs += [
             ("score", pa.float64()),
             ("severity", pa.float64()),
@@ -127,17 +125,22 @@ class ScoreColumns:
 
         has_score = ~np.isnan(block.score)
         severity = np.full(len(block), np.nan)
-        if self.threshold is None:
+        if self.line is None:
             alarm = pa.nulls(len(block), pa.bool_())
         else:
-            severity = block.score / self.threshold
-            alarm = pa.array(block.score > self.threshold, mask=~has_score)
+            level = self.line.comparable(block.score, block.mode, block.mode_names)
+            severity = level / self.line.threshold
+            alarm = pa.array(level > self.line.threshold, mask=~has_score)
         is_named = block.top_sensors >= 0  # (T, K)
         offsets = np.zeros(len(block) + 1, np.int32)
         np.cumsum(is_named.sum(axis=1), out=offsets[1:])
         columns = [time_in(block.time, self.time_unit)]
         if self.group is not None:
             columns.append(_words(block.group_names, block.group))
+        if self.mode is not None:
+            columns.append(
+                pa.nulls(len(block), pa.string()) if block.mode is None else _words(block.mode_names, block.mode)
+            )
         columns += [
             _nullable(block.score),
             _nullable(severity),
@@ -152,7 +155,7 @@ class ScoreColumns:
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
-    def block(self, batch: pa.RecordBatch, groups: NameTable, place: Place) -> ScoreBlock:
+    def block(self, batch: pa.RecordBatch, groups: NameTable, modes: NameTable, place: Place) -> ScoreBlock:
         """The inverse of `batch`; ``index`` counts from the first row of ``place``."""
         import pyarrow.compute as pc
 
@@ -177,6 +180,9 @@ class ScoreColumns:
         group = np.zeros(n_rows, np.int32)
         if self.group is not None:
             group = groups.encode(batch.column(self.group), self.group, place, "")
+        mode = None
+        if self.mode is not None:
+            mode = modes.encode(batch.column(self.mode), self.mode, place, "")
         return ScoreBlock(
             index=np.arange(place.first_row, place.first_row + n_rows),
             time=stamps_of(batch.column(self.time)),
@@ -190,6 +196,8 @@ class ScoreColumns:
             top_shares=filled("top_shares", 0),
             top_expected=filled("top_expected", np.nan),
             top_actual=filled("top_actual", np.nan),
+            mode=mode,
+            mode_names=() if mode is None else modes.names,
         )
 
 

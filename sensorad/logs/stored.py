@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sensorad.alarm_line import AlarmLine
 from sensorad.errors import DataError
 from sensorad.logs.failures import Place, reading
 from sensorad.logs.names import NameTable
@@ -29,7 +30,8 @@ class StoredScores:
         What `ScoreWriter` stored: format, time, group, threshold, sensors and the extra values.
     schema : SensorSchema
     time_name, group_name : str, str or None
-    threshold : float or None
+    mode_name : str or None
+    line : AlarmLine or None
     n_rows : int
 
     Raises
@@ -49,9 +51,11 @@ class StoredScores:
         self.schema = SensorSchema.from_json(self.metadata["sensors"])
         self.time_name: str = self.metadata["time"]
         self.group_name: str | None = self.metadata["group"]
-        self.threshold: float | None = self.metadata["threshold"]
+        self.mode_name: str | None = self.metadata.get("mode")
+        threshold: float | None = self.metadata["threshold"]
+        self.line = None if threshold is None else AlarmLine(threshold, self.metadata.get("mode_thresholds", {}))
         unit = unit_of(stored, self.time_name)
-        self._layout = ScoreColumns(self.sensor_names, self.time_name, self.group_name, self.threshold, unit)
+        self._layout = ScoreColumns(self.sensor_names, self.time_name, self.group_name, self.line, unit, self.mode_name)
         if not stored.equals(self._layout.schema):
             raise DataError("columns are not those of a score file", where=label, hint="write it again")
 
@@ -63,11 +67,11 @@ class StoredScores:
     def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[ScoreBlock]:
         """Score blocks in stored order, in bounded memory; each call starts again."""
         label = str(self.path)
-        groups = NameTable()
+        groups, modes = NameTable(), NameTable()
         first_row = 0
         with reading(label), open_parquet(self.path) as file:
             for batch in verified_batches(file, label, self._layout.schema.names, rows):
-                yield self._layout.block(batch, groups, Place(label, first_row))
+                yield self._layout.block(batch, groups, modes, Place(label, first_row))
                 first_row += len(batch)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from sensorad.alarm_line import AlarmLine
 from sensorad.errors import DataError, UsageError
 from sensorad.logs.atomic import NewFile
 from sensorad.logs.frames import TableKind, convert_table
@@ -33,8 +35,8 @@ class ScoreWriter:
         The sensors that ``top_sensors`` points to; stored with the scores.
     time_name, group_name
         Names of the log's own columns.
-    threshold
-        The alarm line, or None for scores without one.
+    line
+        The alarm line, as a threshold or with lines of operating modes; None for scores without one.
     extra_metadata
         Further JSON values to store with the scores.
     force
@@ -43,6 +45,8 @@ class ScoreWriter:
         The blocks come in another order than the rows of the log: hold them all and write by ``index``.
     time_unit
         Resolution of the time column (`SensorLog.time_unit`); None takes what the first block needs.
+    mode_name
+        Name of the log's column of operating modes, where it has one.
 
     Raises
     ------
@@ -60,7 +64,7 @@ class ScoreWriter:
     >>> log = SensorLog(pd.DataFrame({"time": times, "TI-101": [71.2, 71.3, 71.1]}))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "scores.parquet"
-    ...     with ScoreWriter(path, log.schema, log.time_name, log.group_name, threshold=3.5) as writer:
+    ...     with ScoreWriter(path, log.schema, log.time_name, log.group_name, line=3.5) as writer:
     ...         for block in log.blocks():
     ...             writer.write(ScoreBlock.empty_for(block))
     ...     read_scores(path).n_rows
@@ -73,20 +77,23 @@ class ScoreWriter:
         schema: SensorSchema,
         time_name: str,
         group_name: str | None,
-        threshold: float | None,
+        line: float | AlarmLine | None,
         extra_metadata: Mapping[str, Any] | None = None,
         force: bool = False,
         sort_back: bool = False,
         time_unit: StampUnit | None = None,
+        mode_name: str | None = None,
     ) -> None:
-        self._columns = (schema.names, time_name, group_name, threshold)
-        ScoreColumns(*self._columns)
+        line = AlarmLine(line) if isinstance(line, int | float) else line
+        self._plan = ScoreColumns(schema.names, time_name, group_name, line, mode=mode_name)
         own = {
             "format": FORMAT,
             "kind": "scores",
             "time": time_name,
             "group": group_name,
-            "threshold": threshold,
+            "mode": mode_name,
+            "threshold": None if line is None else line.threshold,
+            "mode_thresholds": {} if line is None else dict(line.by_mode),
             "sensors": schema.to_json(),
         }
         taken = sorted(set(own) & set(extra_metadata or {}))
@@ -150,7 +157,7 @@ class ScoreWriter:
         """The open sink; the first block settles the resolution of the time column."""
         if self._sink is None:
             unit = self._time_unit or ("us" if block is None else finest_unit(block.time))
-            self._layout = ScoreColumns(*self._columns, time_unit=unit)
+            self._layout = replace(self._plan, time_unit=unit)
             temporary = self._temporary or self._target
             self._sink = open_sink(self._target, temporary, self._layout.schema, self._metadata)
         return self._sink
@@ -166,9 +173,10 @@ def score_table(
     schema: SensorSchema,
     time_name: str,
     group_name: str | None,
-    threshold: float | None,
+    line: float | AlarmLine | None,
     kind: TableKind,
     time_unit: StampUnit | None = None,
+    mode_name: str | None = None,
 ) -> Any:
     """All scores as one table of the kind that came in (files give Arrow), rows in input order.
 
@@ -178,7 +186,9 @@ def score_table(
 
     held = [block for block in blocks if len(block)]
     needs_ns = any(finest_unit(block.time) == "ns" for block in held)
-    layout = ScoreColumns(schema.names, time_name, group_name, threshold, time_unit or ("ns" if needs_ns else "us"))
+    line = AlarmLine(line) if isinstance(line, int | float) else line
+    unit: StampUnit = time_unit or ("ns" if needs_ns else "us")
+    layout = ScoreColumns(schema.names, time_name, group_name, line, unit, mode_name)
     table = pa.Table.from_batches([layout.batch(block) for block in _by_index(held)], schema=layout.schema)
     return convert_table(table, kind)
 
@@ -187,16 +197,10 @@ def _by_index(blocks: list[ScoreBlock]) -> Iterator[ScoreBlock]:
     """The rows of all blocks by ascending index, in blocks again."""
     if not blocks:
         return
-    names = max((block.group_names for block in blocks), key=len)  # names only ever grow
-    arrays = {
-        name: np.concatenate([getattr(block, name) for block in blocks])
-        for name in ScoreBlock.__slots__
-        if name != "group_names"
-    }
-    order = np.argsort(arrays["index"], kind="stable")
-    repeated = np.flatnonzero(np.diff(arrays["index"][order]) == 0)
+    whole = ScoreBlock.joined(blocks)
+    order = np.argsort(whole.index, kind="stable")
+    repeated = np.flatnonzero(np.diff(whole.index[order]) == 0)
     if len(repeated):
-        raise DataError("score rows come twice", where=f"row {arrays['index'][order[repeated[0]]]}")
+        raise DataError("score rows come twice", where=f"row {whole.index[order[repeated[0]]]}")
     for start in range(0, len(order), ROW_GROUP):
-        rows = order[start : start + ROW_GROUP]
-        yield ScoreBlock(group_names=names, **{name: array[rows] for name, array in arrays.items()})
+        yield whole.take(order[start : start + ROW_GROUP])

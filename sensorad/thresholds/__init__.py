@@ -1,6 +1,6 @@
 """Alarm lines fitted on normal scores, each with the alarm events per day that it means."""
 
-from sensorad.thresholds.base import NormalScores, ThresholdMethod, ThresholdResult
+from sensorad.thresholds.base import CalibrationScores, ThresholdMethod, ThresholdResult
 from sensorad.thresholds.budget import Budget, BudgetThreshold
 from sensorad.thresholds.quantile import QuantileThreshold
 from sensorad.thresholds.registry import THRESHOLDS, threshold_class
@@ -9,7 +9,7 @@ __all__ = [
     "THRESHOLDS",
     "Budget",
     "BudgetThreshold",
-    "NormalScores",
+    "CalibrationScores",
     "QuantileThreshold",
     "ThresholdMethod",
     "ThresholdResult",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sensorad.errors import DataError, TooLittleDataError, UsageError
 from sensorad.events import EventRule, event_curve, event_spans
-from sensorad.thresholds.base import NormalScores, ThresholdResult, checked_scores
+from sensorad.thresholds.base import CalibrationScores, ThresholdResult, checked_scores
 from sensorad.thresholds.counting import Dispersion, allowed_events, dispersion, expected_rate, needed_events
 
 __all__ = ["Budget", "BudgetThreshold"]
@@ -109,7 +109,7 @@ class BudgetThreshold:
     --------
     >>> rng = np.random.default_rng(0)
     >>> minutes = 14 * 1440
-    >>> scores = NormalScores(np.arange(minutes) * 60 * 10**9, rng.exponential(size=minutes),
+    >>> scores = CalibrationScores(np.arange(minutes) * 60 * 10**9, rng.exponential(size=minutes),
     ...                       np.zeros(minutes, np.int32), step_seconds=60.0)
     >>> result = BudgetThreshold(Budget.parse("1/day")).fit(scores, EventRule())
     >>> result.is_promised, result.expected_events_per_day < 1
@@ -124,9 +124,10 @@ class BudgetThreshold:
         if not 0 < self.confidence < 1:
             raise UsageError(f"confidence must lie between 0 and 1, got {self.confidence!r}")
 
-    def fit(self, scores: NormalScores, rule: EventRule) -> ThresholdResult:
+    def fit(self, scores: CalibrationScores, rule: EventRule) -> ThresholdResult:
         """The alarm line for events under ``rule``."""
-        finite = checked_scores(scores, self.name)
+        scores = checked_scores(scores, self.name)
+        finite = scores.finite
         n_machines = scores.n_machines
         per_day = self.budget.per_day / (n_machines if self.budget.per == "log" else 1)
         n_budget = per_day * scores.days
@@ -173,7 +174,7 @@ class BudgetThreshold:
             is_promised=True,
         )
 
-    def _refuse_too_little(self, scores: NormalScores, per_day: float, spread: float) -> None:
+    def _refuse_too_little(self, scores: CalibrationScores, per_day: float, spread: float) -> None:
         needed = needed_events(self.confidence) * spread / per_day
         if scores.days >= needed:
             return
@@ -188,12 +189,12 @@ class BudgetThreshold:
         )
 
 
-def _count(scores: NormalScores, rule: EventRule, threshold: float) -> int:
+def _count(scores: CalibrationScores, rule: EventRule, threshold: float) -> int:
     return len(event_spans(scores.time, scores.score, scores.group, threshold, rule))
 
 
 def _lowered(
-    scores: NormalScores, finite: NDArray[np.float64], rule: EventRule, threshold: float, floor: float, k: int
+    scores: CalibrationScores, finite: NDArray[np.float64], rule: EventRule, threshold: float, floor: float, k: int
 ) -> float:
     """The lowest line with at most k events of ``min_rows`` rows or more, on a grid downwards from ``threshold``.
 

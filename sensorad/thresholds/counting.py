@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.events import EventRule, cluster_peaks, event_spans
-from sensorad.thresholds.base import SECONDS_PER_DAY, NormalScores
+from sensorad.thresholds.base import SECONDS_PER_DAY, CalibrationScores
 
 __all__ = ["Dispersion", "EventRate", "allowed_events", "dispersion", "expected_rate", "needed_events", "rate_interval"]
 
@@ -37,7 +37,7 @@ class Dispersion:
 
 
 def expected_rate(
-    scores: NormalScores, rule: EventRule, threshold: float, confidence: float, dispersion: float = 1.0
+    scores: CalibrationScores, rule: EventRule, threshold: float, confidence: float, dispersion: float = 1.0
 ) -> EventRate:
     """Events that the builder finds above ``threshold``, per machine-day."""
     n_events = len(event_spans(scores.time, scores.score, scores.group, threshold, rule))
@@ -98,7 +98,7 @@ def allowed_events(n_budget: float, confidence: float) -> int:
     return int(np.searchsorted(quantiles, n_budget, side="right")) - 1
 
 
-def dispersion(scores: NormalScores, rule: EventRule, level: float) -> Dispersion | None:
+def dispersion(scores: CalibrationScores, rule: EventRule, level: float) -> Dispersion | None:
     """How cluster peaks above ``level`` scatter over stretches of observed time; None = too few stretches.
 
     A stretch is one observed machine-day, or a tenth of the data where that is shorter, so that gaps in the log
@@ -119,7 +119,7 @@ def dispersion(scores: NormalScores, rule: EventRule, level: float) -> Dispersio
     return Dispersion(max(1.0, ratio), is_certain=bool(gammaincc(freedom / 2, freedom * ratio / 2) < 0.1))
 
 
-def _time_blocks(scores: NormalScores) -> tuple[NDArray[np.int64], int]:
+def _time_blocks(scores: CalibrationScores) -> tuple[NDArray[np.int64], int]:
     """Stretch of observed time that each row lies in, (T,), -1 in a machine's incomplete last one; and their number."""
     is_scored = np.isfinite(scores.score)
     rows_per_day = SECONDS_PER_DAY / scores.step_seconds

@@ -10,7 +10,7 @@ import numpy as np
 
 from sensorad.errors import DataError, TooLittleDataError, UsageError
 from sensorad.events import EventRule
-from sensorad.thresholds.base import NormalScores, ThresholdResult, checked_scores
+from sensorad.thresholds.base import CalibrationScores, ThresholdResult, checked_scores
 from sensorad.thresholds.counting import expected_rate
 
 __all__ = ["QuantileThreshold"]
@@ -40,7 +40,7 @@ class QuantileThreshold:
 
     Examples
     --------
-    >>> scores = NormalScores(np.arange(1000) * 10**9, np.arange(1.0, 1001.0), np.zeros(1000, np.int32), 1.0)
+    >>> scores = CalibrationScores(np.arange(1000) * 10**9, np.arange(1.0, 1001.0), np.zeros(1000, np.int32), 1.0)
     >>> round(QuantileThreshold(q=0.99).fit(scores, EventRule()).threshold, 2)
     990.01
     """
@@ -52,9 +52,10 @@ class QuantileThreshold:
         if not 0 < self.q < 1:
             raise UsageError(f"q must lie between 0 and 1, got {self.q!r}", hint="0.99 is usual")
 
-    def fit(self, scores: NormalScores, rule: EventRule) -> ThresholdResult:
+    def fit(self, scores: CalibrationScores, rule: EventRule) -> ThresholdResult:
         """The alarm line, and the events that it gives under ``rule``."""
-        finite = checked_scores(scores, self.name)
+        scores = checked_scores(scores, self.name)
+        finite = scores.finite
         n_needed = ceil(round(1.0 / (1.0 - self.q), 6))
         if len(finite) < n_needed:
             raise TooLittleDataError(

@@ -12,7 +12,7 @@ from small_plant import normal_log
 
 from sensorad.errors import DataError, TooLittleDataError, UsageError
 from sensorad.events import EventRule, event_spans
-from sensorad.thresholds import THRESHOLDS, Budget, NormalScores, ThresholdMethod, ThresholdResult, threshold_class
+from sensorad.thresholds import THRESHOLDS, Budget, CalibrationScores, ThresholdMethod, ThresholdResult, threshold_class
 
 OPTIONS = {"budget": {"budget": Budget.parse("1/day")}}
 """Settings that have no default; a method that is not listed here has defaults for all of its own."""
@@ -25,9 +25,9 @@ def _method(name: str) -> ThresholdMethod:
     return threshold_class(name)(**OPTIONS.get(name, {}))
 
 
-def _scores(values: np.ndarray) -> NormalScores:
+def _scores(values: np.ndarray) -> CalibrationScores:
     n_rows = len(values)
-    return NormalScores(np.arange(n_rows) * 60 * 10**9, values, np.zeros(n_rows, np.int32), 60.0)
+    return CalibrationScores(np.arange(n_rows) * 60 * 10**9, values, np.zeros(n_rows, np.int32), 60.0)
 
 
 def _normal(n_rows: int, seed: int = 0) -> np.ndarray:

@@ -15,6 +15,7 @@ import sources
 FLOORS: dict[str, float] = {
     "sensorad.errors": 0,
     "sensorad.types": 0,
+    "sensorad.alarm_line": 0.1,
     "sensorad.data": 1,
     "sensorad.logs": 1,
     "sensorad.augment": 1,

@@ -46,13 +46,7 @@ def make_block(
 def cut(block: ScoreBlock, cuts: Sequence[int]) -> list[ScoreBlock]:
     """The same rows in several blocks."""
     bounds = [0, *sorted(set(cuts)), len(block)]
-    return [take(block, slice(low, high)) for low, high in pairwise(bounds)]
-
-
-def take(block: ScoreBlock, rows: object) -> ScoreBlock:
-    """Some rows of a block."""
-    columns = {name: getattr(block, name)[rows] for name in ScoreBlock.__dataclass_fields__ if name != "group_names"}
-    return ScoreBlock(group_names=block.group_names, **columns)
+    return [block.take(slice(low, high)) for low, high in pairwise(bounds)]
 
 
 def naive_events(block: ScoreBlock, names: Sequence[str], threshold: float, rule: EventRule) -> list[Event]:

@@ -17,7 +17,7 @@ from sensorad.events import EventRule
 from sensorad.model_parts import model_arrays, model_from_arrays
 from sensorad.models import MODELS
 from sensorad.scoring import SCHEMES
-from sensorad.thresholds import NormalScores, QuantileThreshold
+from sensorad.thresholds import CalibrationScores, QuantileThreshold
 
 NETWORKS = [name for name, kind in MODELS.items() if kind.build is not None]
 
@@ -41,9 +41,9 @@ def _arrays(model: str) -> tuple[DetectorConfig, dict[str, np.ndarray]]:
     return detector.config, dict(model_arrays(scaler, imputer, parts))
 
 
-def _normal(n_rows: int) -> NormalScores:
+def _normal(n_rows: int) -> CalibrationScores:
     score = np.random.default_rng(0).exponential(size=n_rows)
-    return NormalScores(np.arange(n_rows) * 60 * 10**9, score, np.zeros(n_rows, np.int32), 60.0)
+    return CalibrationScores(np.arange(n_rows) * 60 * 10**9, score, np.zeros(n_rows, np.int32), 60.0)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_events import cut, make_block, naive_events, take
+from naive_events import cut, make_block, naive_events
 
 from sensorad.errors import DataError, TimeError, UsageError
 from sensorad.events import EventBuilder, EventRule, event_spans
@@ -83,7 +83,7 @@ def test_same_as_row_by_row_for_any_blocks(drawn, rule, cuts, seed):
 @given(rows, rules, st.integers(0, 2**16))
 def test_row_by_row_blocks_give_the_same_events(drawn, rule, seed):
     block = _block(drawn, seed)
-    single = [take(block, slice(i, i + 1)) for i in range(len(block))]
+    single = [block.take(slice(i, i + 1)) for i in range(len(block))]
     assert _build(single, rule=rule) == _build([block], rule=rule)
 
 
@@ -95,7 +95,7 @@ def test_interleaving_of_machines_changes_nothing(drawn, rule, random):
     order = []
     while any(places.values()):
         order.append(places[random.choice([g for g in places if places[g]])].pop(0))
-    assert _in_order(_build([take(block, np.array(order))], rule=rule)) == _in_order(_build([block], rule=rule))
+    assert _in_order(_build([block.take(np.array(order))], rule=rule)) == _in_order(_build([block], rule=rule))
 
 
 @settings(max_examples=100, deadline=None)

@@ -16,7 +16,7 @@ from sensorad.thresholds import (
     THRESHOLDS,
     Budget,
     BudgetThreshold,
-    NormalScores,
+    CalibrationScores,
     QuantileThreshold,
     ThresholdResult,
     threshold_class,
@@ -27,11 +27,11 @@ from sensorad.types import STATUSES
 RULE = EventRule(merge_gap_rows=5)
 
 
-def _scores(score: np.ndarray, n_machines: int = 1, step_seconds: float = 60.0) -> NormalScores:
+def _scores(score: np.ndarray, n_machines: int = 1, step_seconds: float = 60.0) -> CalibrationScores:
     """Machines one after another, each with its own clock from 0."""
     each = len(score) // n_machines
     time = np.tile(np.arange(each) * round(step_seconds * 1e9), n_machines).astype(np.int64)
-    return NormalScores(time, score, np.repeat(np.arange(n_machines), each).astype(np.int32), step_seconds)
+    return CalibrationScores(time, score, np.repeat(np.arange(n_machines), each).astype(np.int32), step_seconds)
 
 
 def _normal(n_rows: int, seed: int = 0) -> np.ndarray:
@@ -52,18 +52,18 @@ def test_days_are_observed_machine_days():
 
 def test_columns_of_different_length_are_refused():
     with pytest.raises(DataError, match="one length"):
-        NormalScores(np.arange(3), np.zeros(2), np.zeros(3, np.int32), 1.0)
+        CalibrationScores(np.arange(3), np.zeros(2), np.zeros(3, np.int32), 1.0)
     with pytest.raises(DataError, match="positive"):
-        NormalScores(np.arange(2), np.zeros(2), np.zeros(2, np.int32), 0.0)
+        CalibrationScores(np.arange(2), np.zeros(2), np.zeros(2, np.int32), 0.0)
 
 
 def test_blocks_come_in_without_duplicate_and_late_rows():
     status = [STATUSES.index(name) for name in ("scored", "duplicate", "late", "warmup")]
     blocks = [make_block([1.0, 2.0, 3.0, np.nan], status=status), make_block([4.0], start=4)]
-    scores = NormalScores.from_blocks(blocks, 1.0)
+    scores = CalibrationScores.from_blocks(blocks, 1.0)
     np.testing.assert_array_equal(scores.score, [1.0, np.nan, 4.0])
     np.testing.assert_array_equal(scores.time, [0, 3 * 10**9, 4 * 10**9])
-    assert NormalScores.from_blocks([], 1.0).n_scored == 0
+    assert CalibrationScores.from_blocks([], 1.0).n_scored == 0
 
 
 def test_every_registered_method_is_tested_here_and_keeps_its_name():
@@ -103,7 +103,7 @@ class TestEveryMethod:
     def test_numbering_and_interleaving_of_machines_do_not_matter(self, name):
         scores = _scores(_normal(14 * 1440), n_machines=4)
         order = np.argsort(scores.time, kind="stable")
-        mixed = NormalScores(scores.time[order], scores.score[order], 9 - scores.group[order], 60.0)
+        mixed = CalibrationScores(scores.time[order], scores.score[order], 9 - scores.group[order], 60.0)
         assert METHODS[name].fit(mixed, RULE).threshold == METHODS[name].fit(scores, RULE).threshold
 
     def test_scores_that_cannot_carry_a_line_are_refused(self, name):

@@ -9,15 +9,15 @@ from scipy.signal import lfilter
 
 from sensorad.errors import TooLittleDataError, UsageError
 from sensorad.events import EventRule, event_curve, event_spans
-from sensorad.thresholds import Budget, BudgetThreshold, NormalScores
+from sensorad.thresholds import Budget, BudgetThreshold, CalibrationScores
 
 DAY = 1440  # rows of one minute
 
 
-def _scores(score: np.ndarray, n_machines: int = 1) -> NormalScores:
+def _scores(score: np.ndarray, n_machines: int = 1) -> CalibrationScores:
     each = len(score) // n_machines
     time = np.tile(np.arange(each, dtype=np.int64) * 60 * 10**9, n_machines)
-    return NormalScores(time, score, np.repeat(np.arange(n_machines), each).astype(np.int32), 60.0)
+    return CalibrationScores(time, score, np.repeat(np.arange(n_machines), each).astype(np.int32), 60.0)
 
 
 def _smooth(rng: np.random.Generator, n_rows: int, memory: float = 0.9) -> np.ndarray:
@@ -25,7 +25,7 @@ def _smooth(rng: np.random.Generator, n_rows: int, memory: float = 0.9) -> np.nd
     return np.exp(lfilter([np.sqrt(1 - memory**2)], [1, -memory], noise)[500:])
 
 
-def _count(scores: NormalScores, threshold: float, rule: EventRule) -> int:
+def _count(scores: CalibrationScores, threshold: float, rule: EventRule) -> int:
     return len(event_spans(scores.time, scores.score, scores.group, threshold, rule))
 
 

@@ -45,6 +45,7 @@ def command(
     Without other options the events are those that `score --events` wrote.
     """
     import sensorad
+    from sensorad.alarm_line import AlarmLine
     from sensorad.logs import write_events
 
     output = ctx.ensure_object(Output)
@@ -52,9 +53,9 @@ def command(
     path = claim_output(target, force=force, inputs=[scores, model])
     detector = sensorad.load(model)
     rule = event_options.rule(detector.rule_)
-    line = detector.threshold_ if threshold is None else threshold
+    line = detector.line_ if threshold is None else AlarmLine(threshold)
     stored = open_scores(scores, detector)
-    builder = detector.event_builder(threshold=line, rule=rule)
+    builder = detector.event_builder(line, rule)
     tally = Tally(line)
     events = []
     with output.progress() as progress:
@@ -69,7 +70,7 @@ def command(
     rows = [*tally.rows(), *event_rows(events), ("rule", _rule_in_words(rule)), ("written", target)]
     data = tally.to_json() | {
         "events": len(events),
-        "threshold": line,
+        "threshold": line.threshold,
         "rule": rule.to_json(),
         "outputs": {"events": target},
     }

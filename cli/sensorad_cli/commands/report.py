@@ -106,9 +106,9 @@ def _events(stored: StoredScores, detector: Detector | None, path: str | None) -
         return read_events(path)
     if detector is not None:
         builder = detector.event_builder()
-    elif stored.threshold is not None:
+    elif stored.line is not None:
         rule = EventRule.from_json(stored.metadata.get("rule", {}))
-        builder = EventBuilder(stored.sensor_names, stored.threshold, rule)
+        builder = EventBuilder(stored.sensor_names, stored.line, rule)
     else:
         return []
     return [event for block in stored_blocks(stored) for event in builder.update(block)] + builder.finish()

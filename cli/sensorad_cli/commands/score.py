@@ -91,7 +91,7 @@ def _summarise(output: Output, log: SortedLog, run: ScoringRun, target: str, eve
     rows.append(("written", target if events_target is None else f"{target}, {events_target}"))
     data = run.tally.to_json() | {
         "events": len(run.events),
-        "threshold": run.tally.threshold,
+        "threshold": run.tally.line.threshold,
         "files": list(log.log.files),
         "skipped": bad,
         "notes": log.notes,
