@@ -184,4 +184,6 @@ def _normal_scores(rows: NormalRows, errors: list[SensorErrors], scheme: Scheme)
         score=np.concatenate(scores),
         group=np.concatenate(machine),
         step_seconds=rows.timing.step_seconds,
+        mode=None if rows.modes is None else np.concatenate(rows.modes),
+        mode_names=rows.mode_names if rows.modes is not None else (),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,6 +35,8 @@ class NormalRows:
         Row times of each stretch, ns.
     machines : list of int
         Machine of each stretch.
+    modes : list of (T,) int32, or None
+        Operating mode of each row of each stretch, a position in ``mode_names``; None in a log without modes.
     counts : dict of str to int
         What was read, left out and why.
     fingerprint
@@ -47,6 +49,8 @@ class NormalRows:
     stretches: list[Stretch]
     times: list[NDArray[np.int64]]
     machines: list[int]
+    modes: list[NDArray[np.int32]] | None = None
+    mode_names: Sequence[str] = ()
     counts: dict[str, int] = field(default_factory=dict)
     fingerprint: str = ""
 
@@ -90,6 +94,7 @@ def read_normal_rows(blocks: Iterable[RowBlock], schema: SensorSchema, length: i
     scaler = SensorScaler.fit(values, usable & is_normal[:, None], schema)
 
     pieces: list[tuple[int, NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]] = []
+    modes: list[NDArray[np.int32]] = []
     for code, rows in machines.items():
         present = rows.flaw[:, scaler.used_positions] == 0
         is_blind = present.mean(axis=1) < LEAST_SENSORS
@@ -104,6 +109,8 @@ def read_normal_rows(blocks: Iterable[RowBlock], schema: SensorSchema, length: i
                 counts["short"] += stop - first
                 continue
             pieces.append((code, rows.time[first:stop], scaled[first:stop], present[first:stop]))
+            if rows.mode is not None:
+                modes.append(rows.mode[first:stop])
     n_rows = sum(len(time) for _, time, _, _ in pieces)
     if n_rows < needed:
         raise _too_little(n_rows, needed, length)
@@ -115,6 +122,8 @@ def read_normal_rows(blocks: Iterable[RowBlock], schema: SensorSchema, length: i
         stretches=[Stretch(imputer.fill(rows, present), present) for _, _, rows, present in pieces],
         times=[time for _, time, _, _ in pieces],
         machines=[code for code, _, _, _ in pieces],
+        modes=modes if len(modes) == len(pieces) else None,
+        mode_names=max((rows.mode_names for rows in machines.values()), key=len),
         counts=counts,
         fingerprint=digest.hexdigest(),
     )
@@ -130,6 +139,8 @@ def _joined(parts: list[RowBlock], counts: dict[str, int]) -> RowBlock:
         flaw=np.concatenate([part.flaw for part in parts]),
         group=np.concatenate([part.group for part in parts]),
         group_names=parts[-1].group_names,
+        mode=None if first.mode is None else np.concatenate([p.mode for p in parts if p.mode is not None]),
+        mode_names=parts[-1].mode_names,
         label=None if first.label is None else np.concatenate([p.label for p in parts if p.label is not None]),
     )
     is_new = np.diff(whole.time, prepend=whole.time[0] - 1) > 0

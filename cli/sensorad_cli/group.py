@@ -26,6 +26,7 @@ COMMANDS = {
     "score": "Score every row of a log.",
     "calibrate": "Set a new threshold without retraining.",
     "events": "Turn stored scores into events without a model run.",
+    "label": "Say of an event that it was a fault or a false alarm.",
     "inspect": "Say what a detector has learned and promises.",
     "data": "List, fetch or make data sets.",
     "report": "Write one self-contained HTML file.",

@@ -3,6 +3,7 @@
 from sensorad.events.builder import EventBuilder, counted_rows
 from sensorad.events.curve import EventCurve, event_curve
 from sensorad.events.decluster import cluster_peaks
+from sensorad.events.difference import EventDifference, event_difference
 from sensorad.events.identity import event_id
 from sensorad.events.kinds import event_kind
 from sensorad.events.rule import EventRule
@@ -11,11 +12,13 @@ from sensorad.events.spans import EventSpans, event_spans
 __all__ = [
     "EventBuilder",
     "EventCurve",
+    "EventDifference",
     "EventRule",
     "EventSpans",
     "cluster_peaks",
     "counted_rows",
     "event_curve",
+    "event_difference",
     "event_id",
     "event_kind",
     "event_spans",

@@ -23,6 +23,9 @@ __all__ = ["ScoreColumns", "StampUnit", "finest_unit", "stamps_of", "time_in", "
 
 StampUnit = Literal["us", "ns"]
 
+LISTS = ("top_shares", "top_expected", "top_actual")
+BLAME = ("top_sensors", *LISTS, "row_surprise")
+
 
 def finest_unit(time: NDArray[np.int64]) -> StampUnit:
     """Microseconds, unless a time (in ns) needs nanoseconds."""
@@ -119,6 +122,11 @@ class ScoreColumns:
         ]
         return pa.schema(pairs)
 
+    def stored_names(self, with_blame: bool) -> list[str]:
+        """Columns to read for a block: severity and alarm follow from the score."""
+        left_out = {"severity", "alarm", *(() if with_blame else BLAME)}
+        return [name for name in self.schema.names if name not in left_out]
+
     def batch(self, block: ScoreBlock) -> pa.RecordBatch:
         """The block as Arrow columns; NaN becomes null."""
         import pyarrow as pa
@@ -157,26 +165,8 @@ class ScoreColumns:
 
     def block(self, batch: pa.RecordBatch, groups: NameTable, modes: NameTable, place: Place) -> ScoreBlock:
         """The inverse of `batch`; ``index`` counts from the first row of ``place``."""
-        import pyarrow.compute as pc
-
         n_rows = len(batch)
-        names = batch.column("top_sensors")
-        lengths = numpy_of(pc.list_value_length(names).fill_null(0)).astype(np.int64)
-        for name in ("top_shares", "top_expected", "top_actual"):
-            other = numpy_of(pc.list_value_length(batch.column(name)).fill_null(0))
-            if (other != lengths).any():
-                raise DataError(f"{name} and top_sensors differ in length", where=place.at(name))
-        n_top = max(TOP_SENSORS, int(lengths.max(initial=0)))
-        row = np.repeat(np.arange(n_rows), lengths)
-        cell = (row, np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths))
-
-        def filled(name: str, default: float) -> NDArray[np.float32]:
-            out = np.full((n_rows, n_top), default, np.float32)
-            out[cell] = _floats(batch.column(name).flatten())
-            return out
-
-        top_sensors = np.full((n_rows, n_top), -1, np.int16)
-        top_sensors[cell] = _positions(names.flatten(), self.sensor_names, "top_sensors", place)
+        blame = self._blame(batch, place) if "top_sensors" in batch.schema.names else _nobody(n_rows)
         group = np.zeros(n_rows, np.int32)
         if self.group is not None:
             group = groups.encode(batch.column(self.group), self.group, place, "")
@@ -189,16 +179,49 @@ class ScoreColumns:
             group=group,
             group_names=("",) if self.group is None else groups.names,
             score=_floats(batch.column("score")),
-            row_surprise=_floats(batch.column("row_surprise")),
+            row_surprise=_row_surprise(batch),
             status=_positions(batch.column("status"), STATUSES, "status", place).astype(np.uint8),
             reason=_positions(batch.column("reason"), REASONS, "reason", place).astype(np.uint8),
-            top_sensors=top_sensors,
-            top_shares=filled("top_shares", 0),
-            top_expected=filled("top_expected", np.nan),
-            top_actual=filled("top_actual", np.nan),
+            top_sensors=blame["top_sensors"],
+            top_shares=blame["top_shares"],
+            top_expected=blame["top_expected"],
+            top_actual=blame["top_actual"],
             mode=mode,
             mode_names=() if mode is None else modes.names,
         )
+
+    def _blame(self, batch: pa.RecordBatch, place: Place) -> dict[str, NDArray[Any]]:
+        """Blamed sensors and their values, (T, K) each."""
+        import pyarrow.compute as pc
+
+        n_rows = len(batch)
+        names = batch.column("top_sensors")
+        lengths = numpy_of(pc.list_value_length(names).fill_null(0)).astype(np.int64)
+        for name in LISTS:
+            other = numpy_of(pc.list_value_length(batch.column(name)).fill_null(0))
+            if (other != lengths).any():
+                raise DataError(f"{name} and top_sensors differ in length", where=place.at(name))
+        row = np.repeat(np.arange(n_rows), lengths)
+        cell = (row, np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths))
+        blame = _nobody(n_rows, max(TOP_SENSORS, int(lengths.max(initial=0))))
+        for name in LISTS:
+            blame[name][cell] = _floats(batch.column(name).flatten())
+        blame["top_sensors"][cell] = _positions(names.flatten(), self.sensor_names, "top_sensors", place)
+        return blame
+
+
+def _nobody(n_rows: int, n_top: int = TOP_SENSORS) -> dict[str, NDArray[Any]]:
+    """Rows that blame no sensor, (T, K) each."""
+    blame: dict[str, NDArray[Any]] = {"top_sensors": np.full((n_rows, n_top), -1, np.int16)}
+    for name, default in zip(LISTS, (0.0, np.nan, np.nan), strict=True):
+        blame[name] = np.full((n_rows, n_top), default, np.float32)
+    return blame
+
+
+def _row_surprise(batch: pa.RecordBatch) -> NDArray[np.float32]:
+    if "row_surprise" not in batch.schema.names:
+        return np.full(len(batch), np.nan, np.float32)
+    return _floats(batch.column("row_surprise"))
 
 
 def _words(names: Sequence[str], positions: NDArray[Any]) -> pa.Array:

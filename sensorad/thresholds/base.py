@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from math import isfinite
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,8 @@ class CalibrationScores:
         fault whose scores still remember it: they are neither normal nor faulty.
     mode : (T,) int32, optional
         Operating mode, a position in ``mode_names``.
+    group_names : sequence of str
+        Machines by number, where they are known.
 
     Raises
     ------
@@ -77,6 +79,7 @@ class CalibrationScores:
     fault: NDArray[np.int32] | None = None
     mode: NDArray[np.int32] | None = None
     mode_names: Sequence[str] = ()
+    group_names: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         columns = (self.time, self.score, self.group, self.fault, self.mode)
@@ -92,12 +95,14 @@ class CalibrationScores:
         times, scores, groups = [np.zeros(0, np.int64)], [np.zeros(0)], [np.zeros(0, np.int32)]
         modes: list[NDArray[np.int32]] = []
         mode_names: Sequence[str] = ()
+        group_names: Sequence[str] = ()
         for block in blocks:
             kept = counted_rows(block)
             rows: Any = slice(None) if kept is None else kept
             times.append(block.time[rows])
             scores.append(block.score[rows])
             groups.append(block.group[rows])
+            group_names = block.group_names
             if block.mode is not None:
                 modes.append(block.mode[rows])
                 mode_names = block.mode_names
@@ -108,6 +113,7 @@ class CalibrationScores:
             step_seconds=step_seconds,
             mode=np.concatenate(modes) if modes else None,
             mode_names=mode_names,
+            group_names=group_names,
         )
 
     def normal(self) -> CalibrationScores:
@@ -217,6 +223,9 @@ class ThresholdResult:
             )
         if self.is_extrapolated:
             parts.append("The line was extrapolated beyond the calibration data.")
+        if self.modes:
+            lines = ", ".join(f"{name} {result.threshold:.4g}" for name, result in self.modes.items())
+            parts.append(f"Operating modes with lines of their own: {lines}; every other mode has the first line.")
         if self.assumptions:
             parts.append("Taken for granted: " + "; ".join(self.assumptions) + ".")
         return " ".join(parts)
@@ -246,7 +255,9 @@ class ThresholdResult:
 class ThresholdMethod(Protocol):
     """Chooses an alarm line from normal scores, or refuses; settings are stored, never learned values."""
 
-    name: ClassVar[str]
+    @property
+    def name(self) -> str:
+        """As in the registry."""
 
     def fit(self, scores: CalibrationScores, rule: EventRule) -> ThresholdResult:
         """The alarm line for events under ``rule``; raises `DataError` rather than guess."""

@@ -8,14 +8,24 @@ from types import MappingProxyType
 from sensorad.errors import unknown_name
 from sensorad.thresholds.base import ThresholdMethod
 from sensorad.thresholds.budget import BudgetThreshold
+from sensorad.thresholds.budget_mean import BudgetMeanThreshold
+from sensorad.thresholds.conformal import ConformalThreshold
+from sensorad.thresholds.fbeta import FBetaThreshold
+from sensorad.thresholds.mad import MadThreshold
 from sensorad.thresholds.quantile import QuantileThreshold
+from sensorad.thresholds.sigma import SigmaThreshold
 
 __all__ = ["THRESHOLDS", "threshold_class"]
 
 THRESHOLDS: Mapping[str, Callable[..., ThresholdMethod]] = MappingProxyType(
     {
         "budget": BudgetThreshold,
+        "budget-mean": BudgetMeanThreshold,
+        "conformal": ConformalThreshold,
+        "fbeta": FBetaThreshold,
+        "mad": MadThreshold,
         "quantile": QuantileThreshold,
+        "sigma": SigmaThreshold,
     }
 )
 """Name on the command line -> class; its dataclass fields are the options of the method."""

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 HEAVY = {"torch", "pandas", "polars", "sklearn", "matplotlib", "plotly", "onnxruntime"}
-COMMANDS = ("bench", "calibrate", "data", "demo", "events", "fit", "inspect", "report", "score")
+COMMANDS = (
+    *("bench", "calibrate", "data", "demo", "diff", "events", "fit", "inspect", "label", "report", "score"),
+)
 
 
 def loaded_by(*arguments: str, cwd: Path) -> tuple[set[str], str]:

@@ -163,7 +163,7 @@ def test_metadata(tmp_path: Path) -> None:
     }
     stored = read_scores(path)
     assert stored.metadata == raw
-    assert (stored.time_name, stored.group_name, stored.threshold) == ("datetime", "machine", 2.5)
+    assert (stored.time_name, stored.group_name, stored.line.threshold if stored.line else None) == ("datetime", "machine", 2.5)
     assert stored.schema == SCHEMA
     assert stored.sensor_names == SCHEMA.names
 
@@ -187,7 +187,7 @@ def test_without_threshold_severity_and_alarm_are_null(tmp_path: Path) -> None:
         writer.write(scores(5))
     data = pq.read_table(path)
     assert data["severity"].null_count == data["alarm"].null_count == 5
-    assert read_scores(path).threshold is None
+    assert read_scores(path).line is None
 
 
 @pytest.mark.parametrize("threshold", [math.nan, math.inf, 0.0, -1.0])

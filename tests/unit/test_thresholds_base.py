@@ -15,9 +15,14 @@ from sensorad.events import EventRule, event_spans
 from sensorad.thresholds import (
     THRESHOLDS,
     Budget,
+    BudgetMeanThreshold,
     BudgetThreshold,
     CalibrationScores,
+    ConformalThreshold,
+    FBetaThreshold,
+    MadThreshold,
     QuantileThreshold,
+    SigmaThreshold,
     ThresholdResult,
     threshold_class,
 )
@@ -38,7 +43,17 @@ def _normal(n_rows: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).gamma(2.0, size=n_rows)
 
 
-METHODS = {"quantile": QuantileThreshold(0.99), "budget": BudgetThreshold(Budget.parse("1/day"))}
+DAILY = Budget.parse("1/day")
+METHODS = {
+    "budget": BudgetThreshold(DAILY),
+    "budget-mean": BudgetMeanThreshold(DAILY),
+    "conformal": ConformalThreshold(alpha=0.05),
+    "mad": MadThreshold(k=4.0),
+    "quantile": QuantileThreshold(0.99),
+    "sigma": SigmaThreshold(k=3.0),
+}
+TESTED_ELSEWHERE = {"fbeta": FBetaThreshold}
+"""It learns from labels, which these tests do not give."""
 
 
 def test_days_are_observed_machine_days():
@@ -67,7 +82,7 @@ def test_blocks_come_in_without_duplicate_and_late_rows():
 
 
 def test_every_registered_method_is_tested_here_and_keeps_its_name():
-    assert set(METHODS) == set(THRESHOLDS)
+    assert {*METHODS, *TESTED_ELSEWHERE} == set(THRESHOLDS)
     for name, method in METHODS.items():
         assert type(method) is threshold_class(name)
         assert method.name == name
