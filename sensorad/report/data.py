@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.errors import UsageError
+from sensorad.report.checks import check_bands, check_calibration, check_names, check_normal_ranges, check_stale
 from sensorad.report.timeline import Timeline
 from sensorad.report.traces import SensorTraces, Snippets
 from sensorad.types import REASONS, STATUSES, Event
@@ -46,7 +47,7 @@ class ReportData:
     timeline : sequence of Timeline
         From `TimelineSampler`; one for each group.
     events : sequence of Event
-        The findings.
+        The findings. Those of kind "quality" are listed apart, by ``reason``, and count as no alarm.
     sensor_traces : sequence of SensorTraces
         From `TraceSampler`; one for each group.
     snippets : mapping
@@ -57,8 +58,28 @@ class ReportData:
         Rows by status and by reason, as `TimelineSampler` counts them.
     labels : sequence of LabelInterval
         Known faults, drawn beside the events.
+    bands : mapping
+        Sensor -> half-width, in its unit, that holds 99 % of the normal errors of its expected value; drawn around
+        the expected line of every close view.
+    normal_ranges : mapping
+        Sensor -> (low, high), in its unit, between which nearly all training values lie, such as their 0.5 and
+        99.5 % quantiles; drawn behind the values wherever no expectation is known.
     calibration_scores : (S,) array, optional
-        Scores of the calibration rows, shown as a histogram.
+        Scores of the calibration rows, or evenly spaced quantiles of them, shown as a histogram of shares.
+    calibration : mapping
+        Each key optional. ``curve``, what other alarm lines would have done: columns ``threshold`` (ascending),
+        ``events_per_day`` (per machine-day) and, optional, ``low`` and ``high`` (its interval) and ``found``
+        (share of the labelled faults found, in [0, 1]), with ``n_faults``, their number.
+        ``tail``, how rare a score is on normal operation: columns ``score`` (ascending) and ``return_days`` of the
+        fitted curve and, optional, ``points`` ([score, return_days] of observed event heights), ``shape``,
+        ``shape_interval``, ``scale``, ``calibration_days`` and ``cap_days``: return periods at or beyond it are
+        shown as "more than" it (100 years by default).
+        ``modes``, a row for each operating mode: ``mode``, ``threshold``, ``events_per_day``, ``days`` of normal
+        data and ``own`` (False: the line of all modes).
+    stale : mapping
+        Whether the calibration still describes normal operation: ``is_stale``, ``statement``, ``since`` (ISO 8601
+        text or None) and ``weeks``, each with ``start`` (milliseconds since 1970 in UTC), ``n_events``, ``upper``
+        (the most that chance explains) and ``days`` (machine-days observed). Empty where nobody looked.
     runtime : mapping
         Facts about the run; keys ending in ``_seconds`` and ``_bytes`` are shown with their unit.
     notes, warnings : sequence of str
@@ -83,14 +104,22 @@ class ReportData:
     status_counts: Mapping[str, int] = field(default_factory=dict)
     reason_counts: Mapping[str, int] = field(default_factory=dict)
     labels: Sequence[LabelInterval] = ()
+    bands: Mapping[str, float] = field(default_factory=dict)
+    normal_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     calibration_scores: NDArray[np.float64] | None = None
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    stale: Mapping[str, Any] = field(default_factory=dict)
     runtime: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     warnings: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        _check_names("status", self.status_counts, STATUSES)
-        _check_names("reason", self.reason_counts, REASONS)
+        check_names("status", self.status_counts, STATUSES)
+        check_names("reason", self.reason_counts, REASONS)
+        check_bands(self.bands)
+        check_normal_ranges(self.normal_ranges)
+        check_calibration(self.calibration)
+        check_stale(self.stale)
         n_drawn = sum(int(line.n_rows.sum()) for line in self.timeline)
         if self.timeline and self.status_counts and n_drawn != self.n_rows:
             raise UsageError(
@@ -100,6 +129,16 @@ class ReportData:
         ids = [event.event_id for event in self.events]
         if len(set(ids)) != len(ids):
             raise UsageError("event ids must differ, some are used twice")
+
+    @property
+    def alarms(self) -> list[Event]:
+        """Events about the plant: all but those of kind "quality"."""
+        return [event for event in self.events if event.kind != "quality"]
+
+    @property
+    def findings(self) -> list[Event]:
+        """Events about the data, of kind "quality"."""
+        return [event for event in self.events if event.kind == "quality"]
 
     @property
     def n_rows(self) -> int:
@@ -118,11 +157,3 @@ class ReportData:
         if self.events:
             return min(e.start for e in self.events), max(e.end for e in self.events)
         return None
-
-
-def _check_names(what: str, counts: Mapping[str, int], known: Sequence[str]) -> None:
-    for name, n in counts.items():
-        if name not in known:
-            raise UsageError(f"unknown {what} {name!r}", hint=f"known are {', '.join(filter(None, known))}")
-        if n < 0:
-            raise UsageError(f"a count cannot be negative: {what} {name!r} is {n}")

@@ -17,11 +17,18 @@ MAX_ROWS = 50
 def render_fallback(data: ReportData, payload: Mapping[str, Any]) -> str:
     """HTML with the headline, the row counts and the first events as a table; all text escaped."""
     counts = ", ".join(f"{n:,} {name}" for name, n in payload["status"].items() if n) or "not counted"
+    n_findings = sum(payload["n_findings"].values())
     parts = [
         f"<h1>{escape(data.title)}</h1>",
         "<p>Charts need a browser that runs scripts. This is the summary without them.</p>",
-        f"<p>{payload['n_events']:,} events in {payload['n_rows']:,} rows. Rows by status: {escape(counts)}.</p>",
     ]
+    if payload["stale"] and payload["stale"]["is_stale"]:
+        parts.append(f"<p><strong>The calibration is stale.</strong> {escape(payload['stale']['statement'])}</p>")
+    if payload["n_rows"] or payload["n_events"] or n_findings:
+        parts += [
+            f"<p>{payload['n_events']:,} alarm events in {payload['n_rows']:,} rows, and {n_findings:,} data-quality "
+            f"findings. Rows by status: {escape(counts)}.</p>",
+        ]
     if payload["span"]:
         parts.append(f"<p>From {_utc(payload['span'][0])} to {_utc(payload['span'][1])} (UTC).</p>")
     if payload["threshold"].get("statement"):

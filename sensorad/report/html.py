@@ -31,14 +31,20 @@ _SCRIPTS = (
     "timeline-chart.js",
     "timeline.js",
     "snippet.js",
+    "event-detail.js",
     "events.js",
     "sensors.js",
-    "details.js",
+    "quality.js",
+    "stale.js",
+    "what-if.js",
+    "tail.js",
+    "calibration.js",
+    "model.js",
     "main.js",
 )
 """In this order they make one script; each is documented in its first lines."""
 
-_STYLES = ("base.css", "parts.css")
+_STYLES = ("base.css", "parts.css", "calibration.css")
 
 
 def render_report(data: ReportData) -> str:

@@ -7,20 +7,29 @@ Times become milliseconds, the first absolute and the rest as differences; value
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.report.calibration import CAP_DAYS, pack_budget, pack_calibration, pack_histogram, pack_stale
 from sensorad.report.data import ReportData
+from sensorad.report.packing import differences, milliseconds, number, numbers, plain, to_ms
+from sensorad.report.ranking import ranked_alarms, ranked_findings
 from sensorad.report.timeline import Timeline
 from sensorad.report.traces import Line, SensorTraces
 from sensorad.types import Event
 
-__all__ = ["build_payload", "plain"]
+__all__ = ["build_payload"]
 
 MAX_EVENTS = 1_000
+MAX_FINDINGS = 500
+MAX_NAMED = 12
+"""Sensors listed for one event; a finding about the data can concern all of them."""
+MAX_NOTE = 500
+"""Characters of an event's note."""
 MAX_LABELS = 2_000
 MAX_GROUPS = 48
 MAX_SENSORS = 240
@@ -28,70 +37,60 @@ MAX_TRACE_CELLS = 90_000
 """Buckets x sensors over all groups; a cell is three numbers, about 20 bytes."""
 MAX_SNIPPET_POINTS = 60_000
 """Points over all events; a point is a time and up to two values, about 20 bytes."""
-N_BINS = 60
-DIGITS = 5
 
 
 def build_payload(data: ReportData) -> dict[str, Any]:
     """The JSON object that the page's script reads: no NaN, no infinity, no numpy types."""
     notes = list(data.notes)
-    ranked = sorted(data.events, key=lambda event: (-_rank(event.severity), event.start, event.event_id))
-    events = sorted(_first(ranked, MAX_EVENTS, "events", notes), key=lambda event: (event.start, event.event_id))
-    groups = _drawn_groups(data, ranked, notes)
+    alarms, findings = ranked_alarms(data.events), ranked_findings(data.events)
+    ranked = [
+        *_first(alarms, MAX_EVENTS, "events", "most severe", notes),
+        *_first(findings, MAX_FINDINGS, "data-quality findings", "longest", notes),
+    ]
+    groups = _drawn_groups(data, alarms, notes)
     sensors = _Sensors(data)
+    tail = data.calibration.get("tail") or {}
+    cap = float(tail.get("cap_days") or CAP_DAYS)
     traces = _fit_traces([t for t in data.sensor_traces if t.group in groups], sensors, notes)
-    shown = {event.event_id for event in events}
+    shown = [_event(event, sensors, cap) for event in sorted(ranked, key=lambda e: (e.start, e.event_id))]
     span = data.span
     return {
         "format": 1,
         "title": data.title,
         "subtitle": data.subtitle,
-        "span": None if span is None else [_ms(span[0]), _ms(span[1])],
+        "span": None if span is None else [to_ms(span[0]), to_ms(span[1])],
         "n_rows": data.n_rows,
         "groups": groups,
         "n_groups": len(_group_names(data)),
-        "watched": sum(_ms(int(line.end.max() - line.start.min())) for line in data.timeline if len(line)),
-        "in_alarm": _ms(_time_in_alarm(data.events)),
+        "watched": sum(to_ms(int(line.end.max() - line.start.min())) for line in data.timeline if len(line)),
+        "in_alarm": to_ms(_time_in_alarm(alarms)),
         "sensors": sensors.rows,
         "status": {name: int(n) for name, n in data.status_counts.items()},
         "reasons": {name: int(n) for name, n in data.reason_counts.items() if name},
         "threshold": plain(data.threshold),
         "card": plain({key: value for key, value in data.card.items() if key != "sensors"}),
         "runtime": plain(data.runtime),
-        "events": [_event(event, sensors) for event in events],
-        "n_events": len(data.events),
-        "kinds": {kind: sum(e.kind == kind for e in data.events) for kind in ("interval", "point", "quality")},
+        "events": [event for event in shown if event["kind"] != "quality"],
+        "n_events": len(alarms),
+        "kinds": {kind: sum(e.kind == kind for e in alarms) for kind in ("interval", "point")},
+        "findings": [event for event in shown if event["kind"] == "quality"],
+        "n_findings": dict(Counter(e.reason for e in findings)),
+        "return_cap": number(cap),
         "labels": [
-            {"start": _ms(x.start), "end": _ms(x.end), "text": x.text, "group": x.group}
-            for x in _first(data.labels, MAX_LABELS, "known faults", notes)
+            {"start": to_ms(x.start), "end": to_ms(x.end), "text": x.text, "group": x.group}
+            for x in _first(data.labels, MAX_LABELS, "known faults", "first", notes)
         ],
         "timeline": [_timeline(line) for line in data.timeline if line.group in groups],
         "traces": traces,
         "missing": _missing(data.sensor_traces, sensors),
-        "snippets": _snippets(data, [e for e in ranked if e.event_id in shown], sensors, notes),
-        "calibration": None if data.calibration_scores is None else _histogram(data.calibration_scores),
+        "snippets": _snippets(data, ranked, sensors, notes),
+        "histogram": None if data.calibration_scores is None else pack_histogram(data.calibration_scores),
+        "budget": pack_budget(data.threshold),
+        "calibration": pack_calibration(data.calibration, notes),
+        "stale": pack_stale(data.stale, notes),
         "notes": notes,
         "warnings": list(data.warnings),
     }
-
-
-def plain(value: Any) -> Any:
-    """Plain JSON values for anything: numpy scalars and arrays unpacked, non-finite numbers null, the rest text."""
-    if value is None or isinstance(value, (bool, str)):
-        return value
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item) for item in value]
-    return str(value)
 
 
 class _Sensors:
@@ -100,6 +99,7 @@ class _Sensors:
     def __init__(self, data: ReportData) -> None:
         self.rows: list[dict[str, Any]] = []
         self._position: dict[str, int] = {}
+        self._bands, self._normal = data.bands, data.normal_ranges
         for row in data.card.get("sensors") or ():
             self._take(plain(row))
         for traces in data.sensor_traces:
@@ -107,9 +107,15 @@ class _Sensors:
                 self._take(row)
 
     def _take(self, row: dict[str, Any]) -> None:
-        if row["name"] not in self._position:
-            self._position[row["name"]] = len(self.rows)
-            self.rows.append(row)
+        name = row["name"]
+        if name in self._position:
+            return
+        if name in self._bands:
+            row["band"] = number(self._bands[name])
+        if name in self._normal:
+            row["normal"] = numbers(self._normal[name])
+        self._position[name] = len(self.rows)
+        self.rows.append(row)
 
     def position(self, name: str) -> int:
         self._take({"name": name})
@@ -133,53 +139,58 @@ def _group_names(data: ReportData) -> list[str]:
 
 
 def _time_in_alarm(events: Iterable[Event]) -> int:
-    """Nanoseconds covered by alarm events, overlaps on one machine counted once, machines added up."""
+    """Nanoseconds covered by events, overlaps on one machine counted once, machines added up."""
     total = 0
     until: dict[str, int] = {}
-    for event in sorted((e for e in events if e.kind != "quality"), key=lambda e: e.start):
+    for event in sorted(events, key=lambda e: e.start):
         seen = max(event.start, until.get(event.group, event.start))
         total += max(0, event.end - seen)
         until[event.group] = max(seen, event.end)
     return total
 
 
-def _first(items: Sequence[Any], limit: int, what: str, notes: list[str]) -> Sequence[Any]:
+def _first(items: Sequence[Any], limit: int, what: str, order: str, notes: list[str]) -> Sequence[Any]:
     if len(items) > limit:
-        order = "most severe" if what == "events" else "first"
         notes.append(f"Listed are the {limit:,} {order} of {len(items):,} {what}.")
     return items[:limit]
 
 
-def _event(event: Event, sensors: _Sensors) -> dict[str, Any]:
+def _event(event: Event, sensors: _Sensors, cap: float) -> dict[str, Any]:
     blamed = []
-    for i, name in enumerate(event.sensors):
+    for i, name in enumerate(event.sensors[:MAX_NAMED]):
         values = (event.shares[i : i + 1], event.expected[i : i + 1], event.actual[i : i + 1])
-        blamed.append([sensors.position(name), *(_number(v[0]) if v else None for v in values)])
+        onset = [to_ms(event.onsets[i] - event.start)] if i < len(event.onsets) else []
+        blamed.append([sensors.position(name), *(number(v[0]) if v else None for v in values), *onset])
+    rarity = event.return_days
     return {
         "id": event.event_id,
         "group": event.group,
-        "start": _ms(event.start),
-        "end": _ms(event.end),
-        "peak": _ms(event.peak),
+        "start": to_ms(event.start),
+        "end": to_ms(event.end),
+        "peak": to_ms(event.peak),
         "kind": event.kind,
-        "severity": _number(event.severity),
-        "score": _number(event.score),
+        "severity": number(event.severity),
+        "is_beyond": event.severity == math.inf,
+        "score": number(event.score),
+        "return_days": number(min(rarity, cap)) if rarity is not None and rarity > 0 else None,
         "n_rows": int(event.n_rows),
         "sensors": blamed,
-        "note": event.note,
+        "n_sensors": len(event.sensors),
+        "reason": event.reason,
+        "note": event.note if len(event.note) <= MAX_NOTE else event.note[: MAX_NOTE - 3] + "...",
     }
 
 
 def _timeline(line: Timeline) -> dict[str, Any]:
     return {
         "group": line.group,
-        "start": _differences(line.start),
-        "length": _milliseconds(line.end - line.start),
-        "low": _numbers(line.low),
-        "high": _numbers(line.high),
+        "start": differences(line.start),
+        "length": milliseconds(line.end - line.start),
+        "low": numbers(line.low),
+        "high": numbers(line.high),
         "rows": line.n_rows.tolist(),
         "unscored": line.n_unscored.tolist(),
-        "width": _ms(line.width),
+        "width": to_ms(line.width),
     }
 
 
@@ -204,17 +215,17 @@ def _trace(trace: SensorTraces, sensors: _Sensors) -> dict[str, Any]:
         lines.append(
             {
                 "sensor": sensors.position(name),
-                "low": _numbers(trace.low[:, i]),
-                "high": _numbers(trace.high[:, i]),
-                "mean": _numbers(mean[:, i]),
+                "low": numbers(trace.low[:, i]),
+                "high": numbers(trace.high[:, i]),
+                "mean": numbers(mean[:, i]),
                 "missing": missing,
             }
         )
     return {
         "group": trace.group,
-        "start": _differences(trace.start),
-        "length": _milliseconds(trace.end - trace.start),
-        "width": _ms(trace.width),
+        "start": differences(trace.start),
+        "length": milliseconds(trace.end - trace.start),
+        "width": to_ms(trace.width),
         "lines": lines,
     }
 
@@ -226,16 +237,19 @@ def _missing(traces: Sequence[SensorTraces], sensors: _Sensors) -> list[list[flo
     for trace in traces:
         for name, n in zip(trace.schema.names, trace.n_usable.sum(axis=0).tolist(), strict=True):
             usable[sensors.position(name)] = usable.get(sensors.position(name), 0) + n
-    return [[sensor, _number(1 - n / rows)] for sensor, n in usable.items() if n < rows]
+    return [[sensor, number(1 - n / rows)] for sensor, n in usable.items() if n < rows]
 
 
-def _snippets(data: ReportData, ranked: Iterable[Event], sensors: _Sensors, notes: list[str]) -> dict[str, Any]:
+def _snippets(data: ReportData, ranked: Sequence[Event], sensors: _Sensors, notes: list[str]) -> dict[str, Any]:
     snippets: dict[str, Any] = {}
     left = MAX_SNIPPET_POINTS
     n_dropped = 0
     for event in ranked:
         lines = data.snippets.get(event.event_id)
         if not lines and event.event_id not in data.event_scores:
+            continue
+        if left < 0:
+            n_dropped += 1
             continue
         snippet, size = _snippet(lines or {}, data.event_scores.get(event.event_id), sensors)
         left -= size
@@ -244,7 +258,8 @@ def _snippets(data: ReportData, ranked: Iterable[Event], sensors: _Sensors, note
         else:
             snippets[event.event_id] = snippet
     if n_dropped:
-        notes.append(f"{n_dropped:,} less severe events are listed without a close view of their sensors.")
+        n_without = len(ranked) - len(snippets)
+        notes.append(f"Less severe events and findings listed without a close view of their sensors: {n_without:,}.")
     return snippets
 
 
@@ -261,7 +276,7 @@ def _snippet(
         key = np.ascontiguousarray(time).tobytes()
         if key not in known:
             known[key] = len(times)
-            times.append(_differences(time))
+            times.append(differences(time))
             size += len(time)
         return known[key]
 
@@ -270,51 +285,10 @@ def _snippet(
         if len(time) == 0:
             continue
         size += len(time)
-        row = [sensors.position(name), number_of(time), _numbers(actual)]
-        drawn.append([*row, None if expected is None else _numbers(expected)])
+        row = [sensors.position(name), number_of(time), numbers(actual)]
+        drawn.append([*row, None if expected is None else numbers(expected)])
     scored = None
     if score is not None and len(score[0]):
         size += len(score[0])
-        scored = [number_of(score[0]), _numbers(score[1])]
+        scored = [number_of(score[0]), numbers(score[1])]
     return {"times": times, "lines": drawn, "score": scored}, size
-
-
-def _histogram(scores: NDArray[np.float64]) -> dict[str, Any] | None:
-    finite = np.asarray(scores, np.float64)
-    finite = finite[np.isfinite(finite)]
-    if len(finite) == 0:
-        return None
-    counts, edges = np.histogram(finite, bins=N_BINS)
-    return {"edges": _numbers(edges), "counts": counts.tolist(), "n": len(finite)}
-
-
-def _rank(severity: float) -> float:
-    return severity if math.isfinite(severity) else math.inf
-
-
-def _ms(ns: int) -> float | int:
-    whole, rest = divmod(int(ns), 1_000_000)
-    return whole if rest == 0 else round(whole + rest / 1e6, 3)
-
-
-def _differences(time: NDArray[np.int64]) -> list[float | int]:
-    if len(time) == 0:
-        return []
-    return [_ms(int(time[0])), *_milliseconds(np.diff(time))]
-
-
-def _milliseconds(ns: NDArray[np.int64]) -> list[float | int]:
-    is_whole = not (ns % 1_000_000).any()
-    milliseconds: list[float | int] = (ns // 1_000_000 if is_whole else np.round(ns / 1e6, 4)).tolist()
-    return milliseconds
-
-
-def _number(value: float | None) -> float | int | None:
-    if value is None or not math.isfinite(value):
-        return None
-    rounded = float(f"{value:.{DIGITS}g}")
-    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
-
-
-def _numbers(values: NDArray[Any]) -> list[float | int | None]:
-    return [_number(value) for value in np.asarray(values, np.float64).tolist()]

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.alarm_line import AlarmLine
 from sensorad.errors import UsageError
 from sensorad.report.buckets import TimeBuckets
 from sensorad.types import REASONS, STATUSES, ScoreBlock
 
-__all__ = ["Timeline", "TimelineSampler"]
+__all__ = ["Timeline", "TimelineSampler", "drawn_score"]
 
 _TOTAL_FACTOR = 8
 """All groups together hold at most this many times the buckets of one group: 16,000 buckets are 0.6 MB of report."""
@@ -61,6 +62,9 @@ class TimelineSampler:
     ----------
     n_buckets
         Most buckets for one group.
+    line
+        The alarm line, where operating modes have lines of their own: scores are then drawn on the scale of
+        ``line.threshold``, so that one line fits all.
 
     Examples
     --------
@@ -79,7 +83,7 @@ class TimelineSampler:
     10000
     """
 
-    def __init__(self, n_buckets: int = 2000) -> None:
+    def __init__(self, n_buckets: int = 2000, line: AlarmLine | None = None) -> None:
         if n_buckets < 1:
             raise UsageError(f"a timeline needs at least one bucket, got n_buckets={n_buckets}")
         self._buckets = TimeBuckets(
@@ -94,6 +98,7 @@ class TimelineSampler:
             per_group=n_buckets,
             total=_TOTAL_FACTOR * n_buckets,
         )
+        self._line = line
         self._group_names: Sequence[str] = ("",)
         self._n_status = np.zeros(len(STATUSES), np.int64)
         self._n_reason = np.zeros(len(REASONS), np.int64)
@@ -103,16 +108,17 @@ class TimelineSampler:
         self._group_names = max(self._group_names, block.group_names, key=len)
         self._n_status += np.bincount(block.status, minlength=len(STATUSES))
         self._n_reason += np.bincount(block.reason, minlength=len(REASONS))
+        score = drawn_score(block, self._line)
         self._buckets.add(
             block.time,
             block.group,
             {
                 "start": block.time,
                 "end": block.time,
-                "low": block.score,
-                "high": block.score,
+                "low": score,
+                "high": score,
                 "n_rows": np.ones(len(block), np.int64),
-                "n_unscored": np.isnan(block.score),
+                "n_unscored": np.isnan(score),
             },
         )
 
@@ -134,3 +140,8 @@ class TimelineSampler:
             columns = {name: column[of_group] for name, column in self._buckets.columns.items()}
             lines.append(Timeline(group=self._group_names[group], width=self._buckets.width, **columns))
         return tuple(lines)
+
+
+def drawn_score(block: ScoreBlock, line: AlarmLine | None) -> NDArray[np.float64]:
+    """(T,) scores on the scale of ``line.threshold``; as they are without a line."""
+    return block.score if line is None else line.comparable(block.score, block.mode, block.mode_names)

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.alarm_line import AlarmLine
 from sensorad.errors import UsageError
 from sensorad.report.buckets import TimeBuckets, merge_runs
-from sensorad.types import Event, RowBlock, ScoreBlock, SensorSchema
+from sensorad.report.ranking import ranked_events
+from sensorad.report.timeline import drawn_score
+from sensorad.types import TOP_SENSORS, Event, RowBlock, ScoreBlock, SensorSchema
 
 __all__ = ["Line", "SensorTraces", "SnippetSampler", "Snippets", "TraceSampler"]
 
@@ -147,12 +150,18 @@ class SnippetSampler:
     schema
         The sensors of the blocks.
     events
-        Events to illustrate; those without sensors of the schema get no snippet.
+        Events to illustrate; those without sensors of the schema get no snippet, and of each event the first
+        `TOP_SENSORS` are drawn.
     row_seconds
         Usual time between two rows; the surroundings reach `context_rows` rows or the length of the event to
         each side, whichever is longer.
     n_points
         Most points of one line. Longer stretches show the lowest and highest value of each time bucket.
+    n_events
+        Most events to illustrate: the most severe alarms, then the longest findings about the data. Memory is
+        bounded by it, and a page has room for fewer.
+    line
+        The alarm line, as for `TimelineSampler`.
 
     Examples
     --------
@@ -176,15 +185,21 @@ class SnippetSampler:
         row_seconds: float,
         context_rows: int = 90,
         n_points: int = 300,
+        n_events: int = 500,
+        line: AlarmLine | None = None,
     ) -> None:
         if not row_seconds > 0:
             raise UsageError(f"row_seconds must be positive, got {row_seconds}")
         if n_points < 2:
             raise UsageError(f"a snippet needs at least two points, got n_points={n_points}")
         position = {name: i for i, name in enumerate(schema.names)}
+        events = ranked_events(events)[:n_events]
         self._schema = schema
+        self._line = line
         self._parts = [
-            _EventPart(event, [position[name] for name in event.sensors if name in position], n_points // 2)
+            _EventPart(
+                event, [position[name] for name in event.sensors if name in position][:TOP_SENSORS], n_points // 2
+            )
             for event in events
         ]
         context = round(context_rows * row_seconds * 1e9)
@@ -199,6 +214,7 @@ class SnippetSampler:
             raise UsageError(f"scores of the same {len(rows)} rows were expected, got {len(scores)}")
         if len(rows) == 0:
             return
+        drawn = None if scores is None else drawn_score(scores, self._line)
         touched = np.flatnonzero((self._from <= rows.time.max()) & (self._to >= rows.time.min()))
         for i in touched.tolist():
             part = self._parts[i]
@@ -206,7 +222,7 @@ class SnippetSampler:
                 continue
             group = list(rows.group_names).index(part.event.group)
             inside = (rows.time >= self._from[i]) & (rows.time <= self._to[i]) & (rows.group == group)
-            part.add(rows, scores, np.flatnonzero(inside))
+            part.add(rows, scores, drawn, np.flatnonzero(inside))
 
     def result(self) -> dict[str, dict[str, Line]]:
         """Event id -> sensor -> line, for every event with values."""
@@ -234,14 +250,16 @@ class _EventPart:
         }
         self.buckets = TimeBuckets(reducers, per_group=n_buckets, total=n_buckets)
 
-    def add(self, rows: RowBlock, scores: ScoreBlock | None, inside: NDArray[np.intp]) -> None:
+    def add(
+        self, rows: RowBlock, scores: ScoreBlock | None, drawn: NDArray[np.float64] | None, inside: NDArray[np.intp]
+    ) -> None:
         values, flaw = rows.values[inside][:, self.sensors], rows.flaw[inside][:, self.sensors]
         columns = _row_columns(rows.time[inside], values, flaw == 0)
         expected = np.full((len(inside), len(self.sensors)), np.nan)
         score = np.full(len(inside), np.nan)
-        if scores is not None:
+        if scores is not None and drawn is not None:
             self.has_scores = True
-            score = scores.score[inside]
+            score = drawn[inside]
             for column, sensor in enumerate(self.sensors):
                 row, slot = np.nonzero(scores.top_sensors[inside] == sensor)
                 expected[row, column] = scores.top_expected[inside][row, slot]

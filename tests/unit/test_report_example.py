@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from test_report_calibration import sample_calibration, sample_stale
 
 from sensorad.report import LabelInterval, ReportData, SnippetSampler, TimelineSampler, TraceSampler
 from sensorad.types import REASONS, STATUSES, TOP_SENSORS, Event, RowBlock, ScoreBlock, Sensor, SensorSchema
@@ -31,6 +32,7 @@ SCHEMA = SensorSchema(
         Sensor("XS-101 pump running", None, 0, 1, "state"),
     )
 )
+SIGMA = np.array([0.3, 0.5, 0.7, 0.03, 0.16, 1.6, 0.5, 0.6, 0.11, 1.2, 2.0, 0.9, 5.0, 0.0])
 FAULTS = (  # day, minutes, sensor positions, size in standard deviations
     (1.31, 95, (2, 8), 6.0),
     (3.02, 2, (4,), 14.0),
@@ -83,20 +85,20 @@ def make_plant(n_rows: int = 21 * 1440, seed: int = 0, group: str = "") -> Plant
         ],
         axis=1,
     )
-    sigma = np.array([0.3, 0.5, 0.7, 0.03, 0.16, 1.6, 0.5, 0.6, 0.11, 1.2, 2.0, 0.9, 5.0, 0.0])
     noise = np.stack([_slow_noise(rng, n_rows, 6) for _ in range(len(SCHEMA))], axis=1)
-    clean = centre + sigma * noise
+    clean = centre + SIGMA * noise
     values = clean.copy()
-    z = np.abs(noise) * (sigma > 0)
+    z = np.abs(noise) * (SIGMA > 0)
     severity = 0.3 * np.exp(0.35 * _slow_noise(rng, n_rows, 25))
     for start_day, length, sensors, size in FAULTS:
         inside = (day >= start_day) & (day < start_day + length / 1440)
         ramp = np.clip(np.cumsum(inside) / max(1, length / 4), 0, 1) * inside
         for rank, sensor in enumerate(sensors):
             shift = ramp * size / (1 + 0.6 * rank) * (-1 if sensor in (3, 6) else 1)
-            values[:, sensor] += shift * sigma[sensor] * 2
+            values[:, sensor] += shift * SIGMA[sensor] * 2
             z[:, sensor] += np.abs(shift)
         severity += ramp * size / 4
+    values[(day >= 5.1) & (day <= 5.1 + 7.5 / 24), 7] = 58.3  # a stuck level transmitter
     flaw = np.zeros(values.shape, np.uint8)
     flaw[:, 12][(day > 17.6) & (day < 18.15)] = 1
     flaw[:, 6][rng.random(n_rows) < 0.004] = 1
@@ -129,7 +131,7 @@ def make_plant(n_rows: int = 21 * 1440, seed: int = 0, group: str = "") -> Plant
     blame = np.take_along_axis(z, top, axis=1) ** 2
     scores.top_sensors = top.astype(np.int16)
     scores.top_shares = (blame / (z**2).sum(axis=1, keepdims=True)).astype(np.float32)
-    expected = centre + 0.4 * sigma * noise
+    expected = centre + 0.4 * SIGMA * noise
     scores.top_expected = np.take_along_axis(expected, top, axis=1).astype(np.float32)
     scores.top_actual = np.take_along_axis(values, top, axis=1).astype(np.float32)
     assert n == values.shape[1]
@@ -137,7 +139,7 @@ def make_plant(n_rows: int = 21 * 1440, seed: int = 0, group: str = "") -> Plant
 
 
 def naive_events(plant: Plant, merge_rows: int = 30) -> list[Event]:
-    """Runs of score > threshold, close ones merged, as plain loops; plus one data-quality finding."""
+    """Runs of score > threshold, close ones merged, as plain loops; and what is wrong with the data."""
     group = plant.rows.group_names[0]
     scores = plant.scores
     runs: list[list[int]] = []
@@ -151,6 +153,7 @@ def naive_events(plant: Plant, merge_rows: int = 30) -> list[Event]:
     for first, last in runs:
         peak = first + int(np.nanargmax(scores.score[first : last + 1]))
         top = scores.top_sensors[peak]
+        severity = float(scores.score[peak] / THRESHOLD)
         events.append(
             Event(
                 event_id=f"{group}{'-' if group else ''}{scores.time[first] // MINUTE:x}",
@@ -159,35 +162,57 @@ def naive_events(plant: Plant, merge_rows: int = 30) -> list[Event]:
                 end=int(scores.time[last]),
                 peak=int(scores.time[peak]),
                 kind="point" if last - first < 3 else "interval",
-                severity=float(scores.score[peak] / THRESHOLD),
+                severity=severity,
                 score=float(scores.score[peak]),
                 n_rows=last - first + 1,
                 sensors=tuple(SCHEMA.names[i] for i in top),
                 shares=tuple(scores.top_shares[peak].tolist()),
                 expected=tuple(scores.top_expected[peak].tolist()),
                 actual=tuple(scores.top_actual[peak].tolist()),
+                return_days=1.6 * severity**6.5,
+                onsets=tuple(_onset(scores, sensor, first, last) for sensor in top.tolist()),
             )
         )
+    return events + quality_events(plant)
+
+
+def _onset(scores: ScoreBlock, sensor: int, first: int, last: int) -> int:
+    for row in range(first, last + 1):
+        if sensor in scores.top_sensors[row] and scores.score[row] > THRESHOLD:
+            return int(scores.time[row])
+    return int(scores.time[last])
+
+
+def quality_events(plant: Plant) -> list[Event]:
+    """One finding of each reason: the analyser's gap as it is in the data, four more at fixed times."""
+    group, time = plant.rows.group_names[0], plant.rows.time
+    found = [
+        ("flat", 5.1, 7.5, (7,), "58.3 % for 7 h 30 min, where 4 min are usual"),
+        ("out_of_range", 13.02, 0.4, (3, 4), ""),
+        ("overflow", 8.3, 0.02, (10,), "3.4e38"),
+        ("clock", 9.31, 0.0, (), "the clock jumped back by 60 min"),
+    ]
     bad = np.flatnonzero(plant.rows.flaw[:, 12] & ~plant.rows.flaw[:, 0])
     if len(bad):
-        first, last = int(plant.rows.time[bad[0]]), int(plant.rows.time[bad[-1]])
-        name = SCHEMA.names[12]
-        nan = float("nan")
+        hours = (time[bad[-1]] - time[bad[0]]) / (60 * MINUTE)
+        found.append(("missing", (time[bad[0]] - START) / DAY, hours, (12,), "no value from the analyser"))
+    events = []
+    for reason, day, hours, sensors, note in found:
+        start = START + round(day * 1440) * MINUTE
+        end = start + round(hours * 60) * MINUTE
+        if end > time[-1]:
+            continue
+        blank = (float("nan"),) * len(sensors)
+        name = f"{group}q-{reason}"
         events.append(
             Event(
-                f"{group}q1",
-                group,
-                first,
-                last,
-                first,
-                "quality",
-                1.0,
-                4.2,
-                len(bad),
-                (name,),
-                (1.0,),
-                (650.0,),
-                (nan,),
+                *(name, group, start, end, start, "quality", float("nan"), float("nan"), 1 + round(hours * 60)),
+                sensors=tuple(SCHEMA.names[i] for i in sensors),
+                shares=(1.0 / max(1, len(sensors)),) * len(sensors),
+                expected=blank,
+                actual=blank,
+                note=note,
+                reason=reason,
             )
         )
     return events
@@ -205,7 +230,7 @@ def sample_report(plants: list[Plant], chunk: int = 4096, **more: object) -> Rep
         plant.scores.group = plant.rows.group
         for first in range(0, len(plant.rows), chunk):
             rows = slice(first, first + chunk)
-            block, scores = plant.rows.take(rows), take_scores(plant.scores, rows)
+            block, scores = plant.rows.take(rows), plant.scores.take(rows)
             timeline.add(scores)
             traces.add(block)
             snippets.add(block, scores)
@@ -231,6 +256,12 @@ def sample_report(plants: list[Plant], chunk: int = 4096, **more: object) -> Rep
                 )
                 for day, length, sensors, _ in FAULTS
             ],
+            "bands": {name: 2.6 * SIGMA[i] for i, name in enumerate(SCHEMA.names) if SIGMA[i]},
+            "normal_ranges": {
+                name: tuple(np.quantile(plants[0].clean[:, i], [0.005, 0.995])) for i, name in enumerate(SCHEMA.names)
+            },
+            "calibration": sample_calibration(),
+            "stale": sample_stale((START - 42 * DAY) // 10**6, is_stale=False),
             "calibration_scores": np.random.default_rng(1).lognormal(0.3, 0.38, 20_000),
             "runtime": {
                 "wall_seconds": 4.31,
@@ -245,11 +276,6 @@ def sample_report(plants: list[Plant], chunk: int = 4096, **more: object) -> Rep
             **more,
         }
     )
-
-
-def take_scores(scores: ScoreBlock, rows: slice) -> ScoreBlock:
-    parts = {name: getattr(scores, name)[rows] for name in ScoreBlock.__dataclass_fields__ if name != "group_names"}
-    return ScoreBlock(group_names=scores.group_names, **parts)
 
 
 def _card() -> dict[str, object]:
@@ -292,8 +318,9 @@ def test_example_counts_balance() -> None:
     data = sample_report([make_plant()])
     assert data.n_rows == 21 * 1440
     assert sum(int(line.n_rows.sum()) for line in data.timeline) == data.n_rows
-    assert 10 <= len(data.events) <= 14
-    assert {event.kind for event in data.events} == {"point", "interval", "quality"}
+    assert 10 <= len(data.alarms) <= 14
+    assert {event.kind for event in data.alarms} == {"point", "interval"}
+    assert {event.reason for event in data.findings} == {"missing", "flat", "out_of_range", "overflow", "clock"}
 
 
 def _slow_noise(rng: np.random.Generator, n: int, span: int) -> np.ndarray:

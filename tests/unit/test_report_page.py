@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_report_calibration import sample_calibration, sample_stale
 from test_report_example import MINUTE, SCHEMA, START, make_plant, sample_report
 
 from sensorad.errors import StorageError, UsageError
@@ -25,6 +26,7 @@ from sensorad.report import (
     write_report,
 )
 from sensorad.report import html as html_module
+from sensorad.report import payload as payload_module
 from sensorad.types import Event, RowBlock, ScoreBlock, Sensor, SensorSchema
 
 HOSTILE = (
@@ -184,7 +186,8 @@ def test_numbers_are_json() -> None:
     assert event["severity"] is None
     assert event["score"] is None
     assert event["sensors"] == [[0, None, None, 1.2346]]
-    assert page["calibration"]["n"] == sum(page["calibration"]["counts"]) == 2
+    assert (event["is_beyond"], event["return_days"]) == (True, None)
+    assert sum(page["histogram"]["shares"]) == 1
 
 
 def test_times_and_values_survive_the_packing() -> None:
@@ -199,6 +202,12 @@ def test_times_and_values_survive_the_packing() -> None:
         assert page["sensors"][values["sensor"]]["name"] == SCHEMA.names[i]
         np.testing.assert_allclose(np.array(values["mean"], float), trace.mean[:, i], rtol=1e-4, atol=1e-6)
     event = data.events[0]
+    shown = next(row for row in page["events"] if row["id"] == event.event_id)
+    onsets = [(event.start / 1e6 + row[4]) * 1e6 for row in shown["sensors"]]
+    np.testing.assert_allclose(onsets, event.onsets, rtol=0, atol=1e3)
+    assert shown["return_days"] == pytest.approx(event.return_days, rel=1e-4)
+    band = next(row["band"] for row in page["sensors"] if row["name"] == event.sensors[0])
+    assert band == pytest.approx(data.bands[event.sensors[0]], rel=1e-4)
     snippet = page["snippets"][event.event_id]
     sensor, times, actual, expected = snippet["lines"][0]
     time, values, _ = data.snippets[event.event_id][page["sensors"][sensor]["name"]]
@@ -215,6 +224,36 @@ def test_time_in_alarm_counts_overlaps_once() -> None:
     events = [event("a", "x", 0, 10), event("b", "x", 5, 20), event("c", "y", 5, 20), event("d", "x", 0, 99, "quality")]
     page = payload_of(render_report(ReportData(title="t", events=events)))
     assert page["in_alarm"] == 35 * 60_000
+
+
+def test_findings_about_the_data_are_no_events() -> None:
+    nan = float("nan")
+    findings = [
+        Event(f"q{i}", "", i, i + 5, i, "quality", nan, nan, 6, ("a",), reason=reason)
+        for i, reason in enumerate(("flat", "missing", "flat"))
+    ]
+    mild, severe = _event(event_id="mild", severity=1.1), _event(event_id="severe", severity=3.0)
+    unknown = _event(event_id="unknown", severity=nan)
+    page = payload_of(render_report(ReportData(title="t", events=[*findings, mild, unknown, severe])))
+    assert page["n_events"] == 3
+    assert page["kinds"] == {"interval": 3, "point": 0}
+    assert [event["id"] for event in page["findings"]] == ["q0", "q1", "q2"]
+    assert page["n_findings"] == {"flat": 2, "missing": 1}
+    assert {event["severity"] for event in page["findings"]} == {None}
+    assert not any(event["is_beyond"] for event in [*page["findings"], *page["events"]])
+
+
+def test_the_least_severe_events_are_left_out_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    nan = float("nan")
+    monkeypatch.setattr(payload_module, "MAX_EVENTS", 3)
+    monkeypatch.setattr(payload_module, "MAX_FINDINGS", 1)
+    severities = {"a": 1.5, "b": nan, "c": float("inf"), "d": 9.0, "e": 1.2}
+    events = [_event(event_id=name, severity=severity) for name, severity in severities.items()]
+    findings = [_event(event_id=f"q{i}", kind="quality", severity=nan, end=2 + i) for i in range(3)]
+    page = payload_of(render_report(ReportData(title="t", events=[*events, *findings])))
+    assert [event["id"] for event in page["events"]] == ["a", "c", "d"]
+    assert [event["id"] for event in page["findings"]] == ["q2"]
+    assert page["n_findings"] == {"": 3}
 
 
 def test_a_million_rows_stay_below_five_megabytes() -> None:
@@ -238,9 +277,22 @@ def test_a_million_rows_stay_below_five_megabytes() -> None:
     assert max(len(line) for line in lines) <= 2000
     snippet_time = START + np.arange(300) * 7_000_000_001
     top = (schema.names[:5], (0.23456,) * 5, (123.456,) * 5, (234.567,) * 5)
+    nan = float("nan")
     starts = [START + i * MINUTE for i in range(5000)]
     events = [
-        Event(f"{i:032x}", f"machine {i % 30}", t, t + 9 * MINUTE, t, "interval", 1 + rng.random(), 2.0, 9, *top)
+        Event(
+            *(f"{i:032x}", f"machine {i % 30}", t, t + 9 * MINUTE, t, "interval", 1 + rng.random(), 2.0, 9, *top),
+            return_days=123.456 + i,
+            onsets=tuple(t + k * 7_000_000_001 for k in range(5)),
+        )
+        for i, t in enumerate(starts)
+    ]
+    findings = [
+        Event(
+            *(f"q{i:031x}", f"machine {i % 30}", t, t + i * MINUTE, t, "quality", nan, nan, 9, schema.names),
+            note="the value does not move " * 400,
+            reason="flat",
+        )
         for i, t in enumerate(starts)
     ]
     line = (snippet_time, rng.normal(size=300), rng.normal(size=300))
@@ -248,13 +300,17 @@ def test_a_million_rows_stay_below_five_megabytes() -> None:
         ReportData(
             title="A long log",
             timeline=lines,
-            events=events,
+            events=[*events, *findings],
             sensor_traces=traces.result(),
             snippets={event.event_id: dict.fromkeys(schema.names[:5], line) for event in events},
             event_scores={event.event_id: line[:2] for event in events},
             status_counts=timeline.status_counts,
             labels=[LabelInterval(START + i, START + i + MINUTE, "known fault") for i in range(5000)],
             calibration_scores=rng.exponential(size=200_000),
+            bands=dict.fromkeys(schema.names, 1.23456),
+            normal_ranges=dict.fromkeys(schema.names, (-1234.56, 2345.67)),
+            calibration=sample_calibration(n_lines=10_000),
+            stale=sample_stale(START // 10**6, n_weeks=2_000),
         )
     )
     assert len(page) < 5_000_000
@@ -265,7 +321,16 @@ def test_a_million_rows_stay_below_five_megabytes() -> None:
     assert kept == {e.event_id for e in sorted(events, key=lambda e: -e.severity)[:1000]}
     assert set(data["snippets"]) < kept
     told = " ".join(data["notes"])
-    for words in ("1,000 most severe of 5,000 events", "without a close view", "2,000 first of 5,000 known faults"):
+    assert len(data["findings"]) == 500
+    assert {(len(event["sensors"]), event["n_sensors"], len(event["note"])) for event in data["findings"]} == {
+        (12, width, 500)
+    }
+    for words in (
+        "1,000 most severe of 5,000 events",
+        "500 longest of 5,000 data-quality findings",
+        "without a close view",
+        "2,000 first of 5,000 known faults",
+    ):
         assert words in told
 
 
@@ -282,7 +347,7 @@ def test_counts_must_balance() -> None:
 def test_summary_without_scripts() -> None:
     page = render_report(hostile_report())
     text = page[page.index("<noscript>") : page.index("</noscript>")]
-    assert "8 events in 300 rows" in text
+    assert "8 alarm events in 300 rows, and 0 data-quality findings" in text
     assert "300 scored" in text
     assert text.count("<tr>") == 9
     assert "&lt;/script&gt;" in text
@@ -322,5 +387,6 @@ def test_the_same_data_gives_the_same_file() -> None:
     assert render_report(sample_report([make_plant(600)])) == render_report(sample_report([make_plant(600)]))
 
 
-def _event() -> Event:
-    return Event("e", "", 1, 2, 1, "interval", 2, 2, 2)
+def _event(**more: object) -> Event:
+    usual: dict[str, object] = {"event_id": "e", "group": "", "start": 1, "end": 2, "peak": 1, "kind": "interval"}
+    return Event(**(usual | {"severity": 2.0, "score": 2.0, "n_rows": 2} | more))  # type: ignore[arg-type]

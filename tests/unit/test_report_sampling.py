@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_report_example import MINUTE, SCHEMA, make_plant, naive_events, take_scores
+from test_report_example import MINUTE, SCHEMA, make_plant, naive_events
 
+from sensorad.alarm_line import AlarmLine
 from sensorad.errors import UsageError
 from sensorad.report import SnippetSampler, TimelineSampler, TraceSampler
 from sensorad.types import Event, RowBlock, ScoreBlock, Sensor, SensorSchema
@@ -62,7 +63,7 @@ def test_timeline_equals_plain_loops(case: str, n_groups: int) -> None:
     scores = make_scores(rows)
     sampler = TimelineSampler(n_buckets=40)
     for first in range(0, len(rows), 77):
-        sampler.add(take_scores(scores, slice(first, first + 77)))
+        sampler.add(scores.take(slice(first, first + 77)))
     width, buckets = naive_buckets(rows.time, rows.group, 40)
     found = [(line.group, *row) for line in sampler.result() for row in zip(*_columns(line), strict=True)]
     assert all(line.width == width for line in sampler.result())
@@ -81,9 +82,9 @@ def test_timeline_does_not_depend_on_chunks_or_order() -> None:
     results = []
     for chunk, order in ((3000, slice(None)), (1, slice(None)), (211, slice(None, None, -1))):
         sampler = TimelineSampler(n_buckets=60)
-        shuffled = take_scores(scores, order)
+        shuffled = scores.take(order)
         for first in range(0, len(rows), chunk):
-            sampler.add(take_scores(shuffled, slice(first, first + chunk)))
+            sampler.add(shuffled.take(slice(first, first + chunk)))
         results.append(sampler.result())
     for other in results[1:]:
         for line, twin in zip(results[0], other, strict=True):
@@ -165,7 +166,7 @@ def test_snippets_hold_the_rows_around_an_event() -> None:
     sampler = SnippetSampler(SCHEMA, [event], row_seconds=60, context_rows=20, n_points=4000)
     for first in range(0, len(plant.rows), 333):
         rows = slice(first, first + 333)
-        sampler.add(plant.rows.take(rows), take_scores(plant.scores, rows))
+        sampler.add(plant.rows.take(rows), plant.scores.take(rows))
     margin = max(20 * MINUTE, event.end - event.start)
     time, value, expected = sampler.result()[event.event_id][event.sensors[0]]
     position = SCHEMA.names.index(event.sensors[0])
@@ -225,6 +226,42 @@ def test_snippets_of_another_machine_stay_apart() -> None:
     time = sampler.result()["e"]["a"][0]
     inside = (rows.group == 1) & (np.abs(rows.time - 105 * MINUTE) <= 35 * MINUTE)
     assert time.tolist() == rows.time[inside].tolist()
+
+
+def test_only_the_worst_events_are_illustrated() -> None:
+    rows = make_rows(np.arange(200) * MINUTE, n_sensors=8)
+    names = tuple("abcdefgh")
+    schema = SensorSchema(tuple(Sensor(name) for name in names))
+    nan = float("nan")
+    events = [
+        Event("mild", "", 0, MINUTE, 0, "interval", 1.1, 2, 2, sensors=("a",)),
+        Event("short", "", 0, MINUTE, 0, "quality", nan, nan, 2, sensors=("a",)),
+        Event("long", "", 0, 9 * MINUTE, 0, "quality", nan, nan, 10, sensors=names),
+        Event("bad", "", 0, MINUTE, 0, "interval", 3.0, 2, 2, sensors=("a",)),
+    ]
+    for n_events, shown in ((2, {"mild", "bad"}), (3, {"mild", "bad", "long"})):
+        sampler = SnippetSampler(schema, events, row_seconds=60, n_events=n_events)
+        sampler.add(rows)
+        assert set(sampler.result()) == shown
+    assert list(sampler.result()["long"]) == list(names[:5])
+
+
+def test_modes_with_a_line_of_their_own_share_one_scale() -> None:
+    rows = make_rows(np.arange(60) * MINUTE, n_sensors=1)
+    scores = make_scores(rows)
+    scores.mode, scores.mode_names = (np.arange(60) % 2).astype(np.int32), ("idle", "run")
+    line = AlarmLine(2.0, {"idle": 8.0})
+    expected = np.where(scores.mode == 0, scores.score / 4, scores.score)
+    timeline = TimelineSampler(n_buckets=60, line=line)
+    event = Event("e", "", 0, 59 * MINUTE, 0, "interval", 2, 2, 60, sensors=("a",))
+    schema = SensorSchema((Sensor("a"),))
+    snippets = SnippetSampler(schema, [event], row_seconds=60, line=line)
+    for first in range(0, 60, 13):
+        part = slice(first, first + 13)
+        timeline.add(scores.take(part))
+        snippets.add(rows.take(part), scores.take(part))
+    np.testing.assert_allclose(timeline.result()[0].high, expected)
+    np.testing.assert_allclose(snippets.scores()["e"][1], expected)
 
 
 def test_wrong_arguments_are_named() -> None:

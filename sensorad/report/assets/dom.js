@@ -82,6 +82,10 @@ function simpleTable(caption, head, rows) {
   );
 }
 
+function figure(caption, ...children) {
+  return h("figure", null, ...children, caption && h("figcaption", null, caption));
+}
+
 function factList(pairs) {
   return h(
     "dl",
@@ -115,7 +119,8 @@ function shareBar(share, isAlarm) {
   );
 }
 
-function severityMark(severity) {
+function severityMark(severity, ...more) {
+  if (severity === null) return h("span", { class: "severity aside" }, "not rated");
   const level = severityLevel(severity);
   return h(
     "span",
@@ -127,5 +132,29 @@ function severityMark(severity) {
       [1, 2, 3, 4].map((step) => h("i", { class: step <= level.steps ? "on" : null })),
     ),
     h("span", { class: "word" }, level.word),
+    ...more,
   );
+}
+
+// One fact, or several where the value is itself a set of facts; long lists are counted, not shown.
+function anyFact(key, value) {
+  const { label, text } = describeFact(key, value);
+  if (text !== null) return [[label, text]];
+  if (Array.isArray(value)) {
+    const parts = value.map((item) =>
+      item !== null && typeof item === "object" ? JSON.stringify(item) : describeFact(key, item).text,
+    );
+    return [[label, parts.length > 12 ? plural(parts.length, "value") : parts.join(", ") || "none"]];
+  }
+  return Object.entries(value).flatMap(([inner, item]) =>
+    anyFact(inner, item).map(([innerLabel, shown]) => [
+      label + ": " + innerLabel.charAt(0).toLowerCase() + innerLabel.slice(1),
+      shown,
+    ]),
+  );
+}
+
+function factGroup(title, facts) {
+  const pairs = Object.entries(facts || {}).flatMap(([key, value]) => anyFact(key, value));
+  return pairs.length > 0 && h("div", null, h("h3", null, title), factList(pairs));
 }

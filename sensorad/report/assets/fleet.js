@@ -41,7 +41,7 @@ function drawFleet(width) {
         height: isAlarm ? 16 : 12,
       });
     });
-    const label = shortened(line.group, 20);
+    const label = shortened(line.group, 17);
     const choose = () => view.set({ group: line.group });
     const n = eventsOf(line.group).length;
     const row = s(

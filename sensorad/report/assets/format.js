@@ -55,9 +55,9 @@ function formatPair(a, b) {
 function formatPercent(share) {
   if (!isNumber(share)) return DASH;
   const percent = share * 100;
-  if (percent > 0 && percent < 0.01) return "< 0.01 %";
-  if (percent < 100 && percent > 99.9) return (Math.floor(percent * 100) / 100).toString() + " %";
-  return Number(percent.toPrecision(percent < 10 ? 2 : 3)) + " %";
+  if (percent > 0 && percent < 0.01) return "< 0.01\u00a0%";
+  if (percent < 100 && percent > 99.9) return (Math.floor(percent * 100) / 100).toString() + "\u00a0%";
+  return Number(percent.toPrecision(percent < 10 ? 2 : 3)) + "\u00a0%";
 }
 
 function plural(n, one, many) {
@@ -87,6 +87,52 @@ function formatDuration(ms, isShort = false) {
     words.push(isShort ? n + short : plural(n, name));
   }
   return words.slice(0, 2).join(" ");
+}
+
+// "first" or "+3 min" after it.
+function formatOffset(ms) {
+  if (ms === 0) return "first";
+  return "+" + formatDuration(ms, true).replace(/(\d) /g, "$1\u00a0");
+}
+
+const PERIODS = [
+  ["year", 365.25],
+  ["month", 30.44],
+  ["week", 7],
+  ["day", 1],
+  ["hour", 1 / 24],
+  ["minute", 1 / 1440],
+];
+
+// "3.2 months": the largest unit that is not mostly filled by a fraction.
+function formatPeriod(days) {
+  const rounded = (n) => Number(n.toPrecision(2));
+  const fits = ([, size]) => days / size >= 1.5 || rounded(days / size) === 1;
+  const [unit, size] = PERIODS.find(fits) || PERIODS[PERIODS.length - 1];
+  const n = rounded(days / size);
+  return formatNumber(n) + " " + unit + (n === 1 ? "" : "s");
+}
+
+// How often normal operation goes so far; beyond the cap nobody can tell how rare it is.
+function formatReturn(days, cap) {
+  if (!isNumber(days)) return "";
+  if (days >= cap) return "once in more than " + formatPeriod(cap);
+  const text = formatPeriod(days);
+  return text.startsWith("1 ") ? "once " + (text === "1 hour" ? "an" : "a") + text.slice(1) : "once in " + text;
+}
+
+// The unit of time in which a rate is easiest to picture: [days, name].
+function rateUnit(perDay) {
+  if (perDay >= 0.5) return [1, "day"];
+  if (perDay * 7 >= 0.5) return [7, "week"];
+  return perDay * 30.44 >= 0.5 ? [30.44, "month"] : [365.25, "year"];
+}
+
+// "4.5 a week"
+function shortRate(perDay) {
+  if (perDay === 0) return "none";
+  const [days, unit] = rateUnit(perDay);
+  return formatNumber(perDay * days, 2) + " a " + unit;
 }
 
 function pad(n, length = 2) {
@@ -137,9 +183,8 @@ const LEVELS = [
   [0, "slight"],
 ];
 
-// Severity in words and as 1 to 4 steps, judged on the number as shown.
+// Severity in words and as 1 to 4 steps, judged on the number as shown; infinite is a value beyond all numbers.
 function severityLevel(severity) {
-  if (severity === null) return { steps: 4, word: "extreme" };
   const shown = Math.round(severity * 100) / 100;
   const i = LEVELS.findIndex(([from]) => shown >= from);
   return { steps: 4 - (i < 0 ? 3 : i), word: (LEVELS[i] || LEVELS[3])[1] };
@@ -150,10 +195,10 @@ function severityNumber(severity) {
 }
 
 function formatSeverity(severity) {
-  return severity === null ? "beyond scale" : severityNumber(severity) + "\u00d7";
+  return severity === Infinity ? "beyond scale" : severityNumber(severity) + "\u00d7";
 }
 
-const KINDS = { interval: "Interval", point: "Point", quality: "Data quality" };
+const KINDS = { interval: "Interval", point: "Point" };
 
 // "wall_seconds" becomes "Wall time" with the value in words; other keys lose their underscores.
 function describeFact(key, value) {

@@ -49,7 +49,7 @@ function start() {
     thresholdSection(),
     modelSection(),
   ].filter(Boolean);
-  document.getElementById("top").append(pageHeader(), navigation(sections));
+  document.getElementById("top").append(...[staleBanner(), pageHeader(), navigation(sections)].filter(Boolean));
   main.append(
     ...sections,
     h(

@@ -25,7 +25,7 @@ function kindWords() {
 }
 
 function qualityWords() {
-  return report.kinds.quality ? plural(report.kinds.quality, "data-quality finding") : "";
+  return nFindings ? plural(nFindings, "data-quality finding") : "";
 }
 
 function eventLink(event, ...children) {
@@ -56,14 +56,21 @@ function pageHeader() {
   );
 }
 
+function reachedWords({ severity, score, return_days: rarity }) {
+  if (severity === null) return "a score of " + formatNumber(score);
+  if (severity === Infinity) return "a value beyond scale";
+  const often = rarity === null ? "" : " (" + formatReturn(rarity, report.return_cap) + " on normal data)";
+  return severityNumber(severity) + " times the alarm line" + often;
+}
+
 function verdict() {
   const worst = mostSevere[0];
   const during = report.span ? " in " + formatDuration(report.span[1] - report.span[0]) : "";
-  if (!report.n_rows && !report.n_events) return null;
+  if (!wasScored) return null;
   const quality = qualityWords() && [
     " There ",
-    report.kinds.quality === 1 ? "is " : "are ",
-    h("a", { href: "#events" }, qualityWords()),
+    nFindings === 1 ? "is " : "are ",
+    h("a", { href: "#quality" }, qualityWords()),
     ".",
   ];
   if (!worst)
@@ -77,12 +84,11 @@ function verdict() {
   return h(
     "p",
     { class: "verdict" },
-    h("strong", null, plural(nAlarms, "alarm event") + during + "."),
-    nAlarms > 1 ? " The most severe, " : " It came ",
+    h("strong", null, plural(report.n_events, "alarm event") + during + "."),
+    report.n_events > 1 ? " The most severe, " : " It came ",
     eventLink(worst, "on " + formatTime(worst.peak, rowStep)),
     hasGroups && [" on ", nameOf(worst.group)],
-    ", reached " +
-      (worst.severity === null ? "a value beyond scale" : severityNumber(worst.severity) + " times the alarm line"),
+    ", reached " + reachedWords(worst),
     worst.sensors.length ? [" and points to ", nameOf(sensorOf(worst.sensors[0][0]).name), "."] : ".",
     quality,
   );
@@ -97,27 +103,49 @@ function tile(label, value, note, isAlarm) {
   );
 }
 
+// What a detector alone can say: there are no rows and no events to count.
+function modelTiles() {
+  const facts = report.threshold;
+  const items = [];
+  if (threshold !== null)
+    items.push(tile("Alarm line", formatNumber(threshold), "score above which an alarm is raised"));
+  if (isNumber(facts.expected_events_per_day))
+    items.push(tile("Expected alarm events", shortRate(facts.expected_events_per_day), "on normal operation"));
+  if (isNumber(facts.calibration_days))
+    items.push(tile("Calibrated on", formatDays(facts.calibration_days), "of normal operation"));
+  if (report.sensors.length) items.push(tile("Sensors", formatCount(report.sensors.length), "in the model"));
+  return items.length > 0 && h("dl", { class: "tiles" }, items);
+}
+
 function tiles() {
+  if (!wasScored) return modelTiles();
   const items = [];
   items.push(
     tile(
       "Alarm events",
-      formatCount(nAlarms),
-      [kindWords() || "none found", qualityWords() && h("span", null, "beside them " + qualityWords())],
-      nAlarms > 0,
+      formatCount(report.n_events),
+      [
+        kindWords() || "none found",
+        nFindings > 0 && h("span", null, "apart from ", h("a", { href: "#quality" }, qualityWords())),
+      ],
+      report.n_events > 0,
     ),
   );
   const worst = mostSevere[0];
-  if (worst)
+  if (worst && worst.severity !== null)
     items.push(
       tile(
         "Highest severity",
         formatSeverity(worst.severity),
-        severityLevel(worst.severity).word + "; 1\u00d7 is the alarm line",
+        [
+          severityLevel(worst.severity).word + "; 1\u00d7 is the alarm line",
+          worst.return_days !== null &&
+            h("span", null, formatReturn(worst.return_days, report.return_cap) + " on normal data"),
+        ],
         true,
       ),
     );
-  if (report.watched > 0 && nAlarms) {
+  if (report.watched > 0 && report.n_events) {
     items.push(
       tile(
         "Time in alarm",
@@ -139,10 +167,20 @@ function tiles() {
   return h("dl", { class: "tiles" }, items);
 }
 
+function promiseBadge() {
+  if (report.stale?.is_stale) return h("p", { class: "badge open" }, "In doubt: the calibration is stale");
+  const { is_promised: isPromised } = report.threshold;
+  if (typeof isPromised !== "boolean") return null;
+  return h(
+    "p",
+    { class: "badge " + (isPromised ? "kept" : "open") },
+    isPromised ? "Backed by calibration data" : "Estimate, not a promise",
+  );
+}
+
 function promisePanel() {
   const facts = report.threshold;
   if (!facts.statement && threshold === null) return null;
-  const promised = facts.is_promised;
   const lines = [];
   if (isNumber(facts.expected_events_per_day)) {
     let text = "Expected on normal operation: " + eventRate(facts.expected_events_per_day);
@@ -159,21 +197,19 @@ function promisePanel() {
     }
     lines.push(text + ".");
   }
-  if (nAlarms) {
+  if (report.n_events) {
     const days = report.watched / DAY;
-    if (days >= 1) lines.push("Found here: " + eventRate(nAlarms / days, hasGroups) + ", real faults included.");
+    if (days >= 1)
+      lines.push("Found here: " + eventRate(report.n_events / days, hasGroups) + ", real faults included.");
   }
   return h(
     "div",
     { class: "promise" },
     h("h2", null, "What the alarm line promises"),
     h("p", { class: "statement" }, facts.statement || "No statement was recorded with this threshold."),
-    typeof promised === "boolean" &&
-      h(
-        "p",
-        { class: "badge " + (promised ? "kept" : "open") },
-        promised ? "Backed by calibration data" : "Estimate, not a promise",
-      ),
+    promiseBadge(),
+    facts.is_extrapolated === true &&
+      h("p", { class: "aside" }, "The line was extrapolated beyond what the calibration data alone support."),
     lines.map((line) => h("p", { class: "aside" }, line)),
     h("p", { class: "aside" }, h("a", { href: "#threshold" }, "How the line was set")),
   );
@@ -208,6 +244,7 @@ function lookFirst() {
             "div",
             null,
             eventLink(event, "Event " + event.number + ", " + formatTime(event.start, rowStep)),
+            rarity(event, " on normal data"),
             h(
               "span",
               { class: "aside" },
@@ -280,7 +317,7 @@ function overviewSection() {
     verdict(),
     tiles(),
     promisePanel(),
-    h("div", { class: "pair" }, lookFirst(), accounting()),
+    wasScored && h("div", { class: "pair" }, lookFirst(), accounting()),
     remarks(),
   );
 }

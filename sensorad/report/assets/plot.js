@@ -44,12 +44,45 @@ function xTimeAxis(scale, y, width, isBare = false, spacing = width < 500 ? 56 :
     { class: "axis x" },
     ticks.map((tick) => {
       const x = scale(tick.at).toFixed(1);
+      const anchor = scale(to) - x < 18 ? "end" : "middle";
       return [
         s("line", { x1: x, x2: x, y1: y, y2: y + 4 }),
-        !isBare && s("text", { x, y: y + 16, "text-anchor": "middle", class: tick.isDate ? "date" : null }, tick.label),
+        !isBare && s("text", { x, y: y + 16, "text-anchor": anchor, class: tick.isDate ? "date" : null }, tick.label),
         !isBare && tick.below && s("text", { x, y: y + 30, "text-anchor": "middle", class: "date" }, tick.below),
       ];
     }),
+  );
+}
+
+// Ticks and title below a chart of something else than time.
+function xAxis(scale, y, title, ticks, text = formatNumber) {
+  return s(
+    "g",
+    { class: "axis x" },
+    ticks.map((tick) => [
+      s("line", { x1: scale(tick), x2: scale(tick), y1: y, y2: y + 4 }),
+      s("text", { x: scale(tick), y: y + 16, "text-anchor": "middle" }, text(tick)),
+    ]),
+    s("text", { class: "date", x: scale(scale.domain[1]), y: y + 32, "text-anchor": "end" }, title),
+  );
+}
+
+function valueTicks(scale, isLog = false) {
+  const [left, right] = scale.domain.map(scale);
+  const n = Math.max(3, Math.floor((right - left) / 64));
+  return isLog ? logTicks(...scale.domain, n) : linearTicks(...scale.domain, n);
+}
+
+// The alarm line in a chart of scores: upright, named on the side that has room.
+function alarmMark(x, top, bottom, text = "alarm line " + formatNumber(threshold)) {
+  const at = x(threshold);
+  const [left, right] = x.domain.map(x);
+  const isRight = at - left < Math.min(150, right - at);
+  return s(
+    "g",
+    { class: "threshold" },
+    s("line", { x1: at, x2: at, y1: top - 6, y2: bottom }),
+    s("text", { x: at + (isRight ? 6 : -6), y: top + 4, "text-anchor": isRight ? "start" : "end" }, text),
   );
 }
 
@@ -128,4 +161,13 @@ function padded([low, high], share = 0.08) {
   if (!(high >= low)) return [0, 1];
   const room = high > low ? (high - low) * share : Math.max(Math.abs(high) * 0.05, 0.5);
   return [low - room, high + room];
+}
+
+// The extent with as much of a normal range as leaves the values readable; all of it where they lie outside.
+function extentBeside([low, high], normal) {
+  if (!normal) return [low, high];
+  if (!(high >= low)) return normal;
+  const isOutside = high < normal[0] || low > normal[1];
+  const room = isOutside ? Infinity : Math.max(high - low, 1e-9) / 2;
+  return [Math.min(low, Math.max(normal[0], low - room)), Math.max(high, Math.min(normal[1], high + room))];
 }

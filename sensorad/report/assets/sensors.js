@@ -2,13 +2,14 @@
 
 const PAGE_SENSORS = 48;
 
-function drawSensor(width, trace, line, events) {
+function drawSensor(width, trace, line, events, findings) {
   const margin = { left: 44, right: 4, top: 6 };
   const plotHeight = 78;
   const bottom = margin.top + plotHeight;
   const right = width - margin.right;
   const x = linearScale(report.span[0], report.span[1], margin.left, right);
-  const range = padded(extent(line.high, extent(line.low)));
+  const { low, high, normal } = sensorOf(line.sensor);
+  const range = padded(extentBeside(extent(line.high, extent(line.low)), normal));
   const y = linearScale(...range, bottom, margin.top);
   const buckets = [];
   const xs = [],
@@ -31,22 +32,28 @@ function drawSensor(width, trace, line, events) {
       });
   }
   const pattern = uniqueId("hatch");
-  const { low, high } = sensorOf(line.sensor);
   const limits = [low, high].filter((limit) => isNumber(limit) && limit > range[0] && limit < range[1]);
   return chart(
     width,
     bottom + 28,
     sensorOf(line.sensor).name + ": values over the whole span",
     s("defs", null, hatch(pattern)),
+    normal && s("rect", { class: "normal-range", ...clippedBox(normal, range, y, margin.left, right) }),
     yAxis(y, linearTicks(...range, 3), margin.left, right),
     events.map((event) => shade(x, event.start, event.end, margin.top, plotHeight, "event-shade")),
     missingMarks(trace, line, x, margin.top, plotHeight, pattern),
     limits.map((limit) => s("line", { class: "limit", x1: margin.left, x2: right, y1: y(limit), y2: y(limit) })),
     s("path", { class: "band", d: bandPath(buckets) }),
     s("path", { class: "trace", d: linePath(xs, means) }),
+    findings.map((event) => findingMark(event, x, bottom - 1, 7, pattern)),
     events.map((event) => shade(x, event.start, event.end, bottom, 4, "event-mark interval", 3)),
     xTimeAxis(x, bottom + 4, right - margin.left),
   );
+}
+
+function clippedBox([low, high], range, y, left, right) {
+  const shown = [Math.max(low, range[0]), Math.min(high, range[1])];
+  return rangeBox(shown, y, left, right);
 }
 
 // Stretches without any usable value, and gaps in the log.
@@ -70,15 +77,17 @@ function isBlamed([, share], rank) {
 }
 
 function sensorCard(trace, line) {
-  const { name, unit, low, high, kind } = sensorOf(line.sensor);
+  const { name, unit, low, high, kind, normal } = sensorOf(line.sensor);
   const blamedIn = eventsOf(trace.group).filter((event) =>
     event.sensors.some((blamed, rank) => blamed[0] === line.sensor && isBlamed(blamed, rank)),
   );
+  const findings = findingsOf(trace.group).filter((event) => event.sensors.some(([sensor]) => sensor === line.sensor));
   const [lowest] = extent(line.low);
   const [, highest] = extent(line.high);
   const facts = [];
   if (highest >= lowest) facts.push("from " + formatNumber(lowest) + " to " + withUnit(formatNumber(highest), unit));
   else facts.push("no usable values");
+  if (normal) facts.push("normally " + formatNumber(normal[0]) + " to " + formatNumber(normal[1]));
   if (isNumber(low) && isNumber(high)) facts.push("declared " + formatNumber(low) + " to " + formatNumber(high));
   if (kind === "state") facts.push("state");
   return h(
@@ -86,11 +95,13 @@ function sensorCard(trace, line) {
     { class: "sensor" },
     h("h3", null, nameOf(name), unit && h("span", { class: "unit" }, formatUnit(unit))),
     h("p", { class: "aside" }, facts.join(" \u00b7 ")),
-    responsive("sensor-box", (width) => drawSensor(width, trace, line, blamedIn)).box,
+    responsive("sensor-box", (width) => drawSensor(width, trace, line, blamedIn, findings)).box,
     h(
       "p",
       { class: "blamed" + (blamedIn.length ? " alarm" : "") },
       blamedIn.length ? "Blamed in " + plural(blamedIn.length, "event") : "Blamed in no event",
+      findings.length > 0 &&
+        h("span", { class: "aside" }, " \u00b7 " + plural(findings.length, "data-quality finding")),
     ),
   );
 }
@@ -135,7 +146,10 @@ function sensorsSection() {
   return section(
     "sensors",
     "Sensors",
-    "Mean as a line, lowest to highest as a band. Shaded: events for which the sensor carries at least a tenth of the blame. Hatched: no usable values.",
+    "Mean as a line, lowest to highest as a band" +
+      (report.sensors.some((sensor) => sensor.normal) ? ", on grey: the range of normal values" : "") +
+      ". Shaded: events for which the sensor carries at least a tenth of the blame. Hatched: no usable values" +
+      (nFindings > 0 ? ", or below: a data-quality finding." : "."),
     h(
       "div",
       { class: "tools" },

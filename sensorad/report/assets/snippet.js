@@ -47,7 +47,23 @@ function drawCloseUp(width, event, domain, xs, values, expected, options) {
   const y = linearScale(...options.range, bottom, margin.top);
   const pixels = xs.map(x);
   const toPixels = (value) => (value === null ? null : y(value));
+  // Expected values are known for the rows that blame the sensor: short pauses between them are bridged.
+  const known = expected ? xs.map((_, i) => i).filter((i) => expected[i] !== null) : [];
+  const knownXs = known.map((i) => pixels[i]);
+  const knownYs = known.map((i) => y(expected[i]));
   const clip = uniqueId("clip");
+  const isQuality = event.kind === "quality";
+  const pattern = uniqueId("hatch");
+  const marked = shade(
+    x,
+    event.start,
+    event.end,
+    margin.top,
+    plotHeight,
+    isQuality ? "finding-shade" : "event-shade",
+    3,
+  );
+  if (isQuality) marked.setAttribute("fill", `url(#${pattern})`);
   // Rows further apart than five times the usual pause are not joined.
   const usual = median(
     xs
@@ -56,23 +72,44 @@ function drawCloseUp(width, event, domain, xs, values, expected, options) {
       .filter((pause) => pause > 0),
   );
   const maxGap = x(domain[0] + 5 * usual) - x(domain[0]);
+  const halfHeight = options.band && y(0) - y(options.band);
   return chart(
     width,
     bottom + (options.hasAxis ? 36 : 8),
     options.label,
-    s("defs", null, clipRect(clip, margin.left, 0, right - margin.left, bottom + 2)),
+    s("defs", null, clipRect(clip, margin.left, 0, right - margin.left, bottom + 2), isQuality && hatch(pattern)),
     yAxis(y, linearTicks(...options.range, 3), margin.left, right),
     s(
       "g",
       { "clip-path": `url(#${clip})` },
-      shade(x, event.start, event.end, margin.top, plotHeight, "event-shade", 3),
+      marked,
       options.line !== undefined &&
         s("line", { class: "threshold-line", x1: margin.left, x2: right, y1: y(options.line), y2: y(options.line) }),
-      expected && s("path", { class: "expected", d: linePath(pixels, expected.map(toPixels), 6 * maxGap) }),
+      options.normal && s("rect", { class: "normal-range", ...rangeBox(options.normal, y, margin.left, right) }),
+      options.band && s("path", { class: "expected-band", d: bandAround(knownXs, knownYs, halfHeight, maxGap) }),
+      expected && s("path", { class: "expected", d: linePath(knownXs, knownYs, maxGap) }),
       s("path", { class: options.className, d: linePath(pixels, values.map(toPixels), maxGap) }),
     ),
+    isNumber(options.onset) && onsetMark(x(options.onset), margin.top),
     xTimeAxis(x, bottom, right - margin.left, !options.hasAxis),
   );
+}
+
+// Where values are to be expected: `half` pixels to either side of the line, broken where that is.
+function bandAround(xs, ys, half, maxGap) {
+  const corners = xs.flatMap((x, i) => {
+    const corner = { x0: x, x1: x, low: ys[i] + half, high: ys[i] - half };
+    return i && x - xs[i - 1] > maxGap ? [null, corner] : [corner];
+  });
+  return bandPath(corners);
+}
+
+function rangeBox([low, high], y, left, right) {
+  return { x: left, width: right - left, y: y(high), height: Math.max(1, y(low) - y(high)) };
+}
+
+function onsetMark(at, top) {
+  return s("path", { class: "onset", d: `M${at - 4.5},${top - 7}h9l-4.5,8z` });
 }
 
 function closeUpFigures(event) {
@@ -81,6 +118,7 @@ function closeUpFigures(event) {
   if (!all.length) return h("p", { class: "aside" }, "No sensor values were stored with these scores.");
   const domain = [Math.min(...all.map((xs) => xs[0])), Math.max(...all.map((xs) => xs[xs.length - 1]))];
   if (domain[0] === domain[1]) domain[1] += 1;
+  const onsets = onsetTexts(event);
   const figures = [];
   if (score && score.values.some((value) => value !== null)) {
     const levels = score.values.map(toLevel);
@@ -107,8 +145,16 @@ function closeUpFigures(event) {
     const rank = event.sensors.findIndex((blamed) => blamed[0] === sensor);
     const share = event.sensors[rank]?.[1];
     if (rank >= 3 && share < 0.02) continue;
-    const range = padded(extent([...actual, ...(expected || [])]));
-    const side = [isNumber(share) ? formatPercent(share) + " of the blame" : null, isCoarse ? "coarse view" : null]
+    const { band: half, normal } = sensorOf(sensor);
+    const band = expected && isNumber(half) ? half : null;
+    const around = band === null ? expected || [] : expected.flatMap((e) => (e === null ? [] : [e - band, e + band]));
+    const range = expected ? padded(extent([...actual, ...around])) : padded(extentBeside(extent(actual), normal));
+    const isOnly = event.kind === "quality" || !isNumber(share);
+    const side = [
+      isOnly ? null : formatPercent(share) + " of the blame",
+      onsets[rank] && onsets[rank] !== "together" ? onsets[rank] : null,
+      isCoarse ? "coarse view" : null,
+    ]
       .filter(Boolean)
       .join(" \u00b7 ");
     figures.push([
@@ -119,15 +165,15 @@ function closeUpFigures(event) {
           range,
           hasAxis,
           className: "trace",
+          band,
+          normal: expected ? null : normal,
+          onset: onsets[rank] ? event.start + event.sensors[rank][4] : null,
           label: "Values of " + name + " around the event",
         }),
     ]);
   }
-  const key = drawn.some((line) => line.expected)
-    ? "Solid: measured. Dashed: expected. Shaded: the event."
-    : "Shaded: the event.";
   return [
-    h("p", { class: "aside" }, key),
+    h("p", { class: "aside" }, closeUpKey(event, drawn)),
     ...figures.map(([caption, draw], i) =>
       h(
         "figure",
@@ -137,4 +183,20 @@ function closeUpFigures(event) {
       ),
     ),
   ];
+}
+
+function closeUpKey(event, drawn) {
+  const hasExpected = drawn.some((line) => line.expected);
+  const hasBand = drawn.some((line) => line.expected && isNumber(sensorOf(line.sensor).band));
+  const hasNormal = drawn.some((line) => !line.expected && sensorOf(line.sensor).normal);
+  return [
+    "Solid: measured.",
+    hasExpected && "Dashed: expected.",
+    hasBand && "Grey band: 99 % of normal values lie so close to the expected one.",
+    hasNormal && "Grey band: the range of normal values.",
+    onsetTexts(event).some((text) => text && text !== "together") && "Triangle: onset.",
+    event.kind === "quality" ? "Hatched: the finding." : "Shaded: the event.",
+  ]
+    .filter(Boolean)
+    .join(" ");
 }

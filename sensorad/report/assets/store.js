@@ -25,12 +25,18 @@ const report = JSON.parse(document.getElementById("report-data").textContent);
 report.timeline.forEach(unpackBuckets);
 report.traces.forEach(unpackBuckets);
 for (const snippet of Object.values(report.snippets)) snippet.times = snippet.times.map(cumulative);
+// JSON knows no infinity; a severity that is not known at all stays null and is ranked last.
 report.events.forEach((event, i) => {
-  event.number = i + 1;
-  event.shown = event.severity === null ? Infinity : event.severity;
+  event.number = String(i + 1);
+  if (event.is_beyond) event.severity = Infinity;
+  event.rank = event.severity ?? -Infinity;
 });
+report.findings.forEach((event, i) => (event.number = "Q" + (i + 1)));
 
-const eventById = new Map(report.events.map((event) => [event.id, event]));
+// Findings about the data are no alarms: they have no severity and count towards no budget.
+const eventById = new Map([...report.events, ...report.findings].map((event) => [event.id, event]));
+const nFindings = Object.values(report.n_findings).reduce((sum, n) => sum + n, 0);
+const wasScored = report.n_rows > 0 || report.n_events > 0 || nFindings > 0;
 const threshold = isNumber(report.threshold.threshold) ? report.threshold.threshold : null;
 const hasSeverity = threshold !== null && threshold > 0;
 const hasGroups = report.groups.length > 1;
@@ -56,15 +62,15 @@ const view = {
   },
 };
 
-// Findings about data quality are no alarms: they have no severity and count towards no budget.
-const alarms = report.events.filter((event) => event.kind !== "quality");
-const nAlarms = report.n_events - report.kinds.quality;
-
-const mostSevere = [...alarms].sort((a, b) => b.shown - a.shown);
+const mostSevere = [...report.events].sort((a, b) => b.rank - a.rank || a.start - b.start);
 if (mostSevere.length && report.groups.includes(mostSevere[0].group)) view.group = mostSevere[0].group;
 
 function eventsOf(group) {
   return report.events.filter((event) => event.group === group);
+}
+
+function findingsOf(group) {
+  return report.findings.filter((event) => event.group === group);
 }
 
 function sensorOf(position) {

@@ -6,8 +6,9 @@ function drawTimeline(width) {
   const line = report.timeline.find((candidate) => candidate.group === view.group);
   if (!line) return h("p", { class: "aside" }, "There are no scores of this machine.");
   const events = eventsOf(view.group);
+  const findings = findingsOf(view.group);
   const labels = report.labels.filter((label) => label.group === view.group || label.group === "");
-  const margin = { left: width < 560 ? 50 : 64, right: 12, top: 14 };
+  const margin = { left: width < 560 ? 54 : 64, right: 12, top: 14 };
   const plotHeight = width < 560 ? 190 : 250;
   const right = width - margin.right;
   const bottom = margin.top + plotHeight;
@@ -59,8 +60,14 @@ function drawTimeline(width) {
     return g;
   };
   const eventLane = lane("Events", 18, (top, height) =>
-    events.filter(inView).map((event) => eventMark(event, x, top, height, pattern)),
+    events.filter(inView).map((event) => eventMark(event, x, top, height)),
   );
+  const qualityTop = laneY;
+  const qualityLane =
+    nFindings > 0 &&
+    lane("Data", 12, (top, height) =>
+      findings.filter(inView).map((event) => findingMark(event, x, top, height, pattern)),
+    );
   const labelLane =
     labels.length &&
     lane("Faults", 10, (top, height) =>
@@ -73,7 +80,7 @@ function drawTimeline(width) {
   const svg = chart(
     width,
     height,
-    timelineSummary(line, events),
+    timelineSummary(line, events, findings),
     s(
       "defs",
       null,
@@ -87,7 +94,7 @@ function drawTimeline(width) {
       "g",
       { "clip-path": `url(#${area})` },
       events
-        .filter((event) => inView(event) && event.kind !== "quality")
+        .filter(inView)
         .map((event) =>
           shade(
             x,
@@ -110,11 +117,14 @@ function drawTimeline(width) {
         s("text", { x: right - 4, y: yAlarm - 5, "text-anchor": "end" }, "alarm line"),
       ),
     eventLane,
+    qualityLane,
     labelLane,
     gapLane,
     xTimeAxis(x, axisY, right - margin.left),
   );
-  attachPointer(svg, x, margin, line, bottom);
+  // A press on the lane of findings means one of them, anywhere else an alarm event.
+  const within = (y) => (nFindings > 0 && y >= qualityTop - 3 && y < qualityTop + 15 ? findings : events);
+  attachPointer(svg, x, margin, line, bottom, within);
   return svg;
 }
 
@@ -148,7 +158,14 @@ function levelScale(isLog, lows, low, high, bottom, top) {
   );
 }
 
-function eventMark(event, x, top, height, pattern) {
+function findingMark(event, x, top, height, pattern) {
+  const chosen = event.id === view.event ? " chosen" : "";
+  const mark = shade(x, event.start, event.end, top + 1, height - 2, "finding-mark" + chosen, 5);
+  mark.setAttribute("fill", `url(#${pattern})`);
+  return mark;
+}
+
+function eventMark(event, x, top, height) {
   const chosen = event.id === view.event ? " chosen" : "";
   if (event.kind === "point") {
     const at = x(event.peak),
@@ -159,9 +176,7 @@ function eventMark(event, x, top, height, pattern) {
       d: `M${at},${middle - r}L${at + r},${middle}L${at},${middle + r}L${at - r},${middle}Z`,
     });
   }
-  const mark = shade(x, event.start, event.end, top + 4, height - 8, "event-mark " + event.kind + chosen, 4);
-  if (event.kind === "quality") mark.setAttribute("fill", `url(#${pattern})`);
-  return mark;
+  return shade(x, event.start, event.end, top + 4, height - 8, "event-mark " + event.kind + chosen, 4);
 }
 
 // Buckets without a score, darker the more of their rows lack one; stretches without rows are hatched.
@@ -183,7 +198,7 @@ function unscoredMarks(line, visible, x, top, height, pattern) {
   return marks;
 }
 
-function timelineSummary(line, events) {
+function timelineSummary(line, events, findings) {
   const [, high] = extent(line.high);
   return (
     "Timeline of the " +
@@ -194,7 +209,8 @@ function timelineSummary(line, events) {
     formatNumber(toLevel(Number.isFinite(high) ? high : null)) +
     (threshold === null ? "" : ", alarm line at " + formatNumber(alarmLevel())) +
     ", " +
-    plural(events.length, "event") +
-    ". The table of events lists them."
+    plural(events.length, "alarm event") +
+    (findings.length ? ", " + plural(findings.length, "data-quality finding") : "") +
+    ". The tables below list them."
   );
 }

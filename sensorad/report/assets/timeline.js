@@ -9,14 +9,14 @@ function timelineLegend(hasLabels) {
     threshold !== null && item("key-threshold", "alarm line"),
     item("key-event", "event"),
     report.kinds.point > 0 && item("key-point", "point event"),
-    report.kinds.quality > 0 && item("key-quality", "data quality"),
+    nFindings > 0 && item("key-quality", "data-quality finding"),
     hasLabels && item("key-label", "known fault"),
     item("key-gap", "no score"),
   );
 }
 
 // Dragging selects a stretch, a click opens the nearest event, moving reads values off.
-function attachPointer(svg, x, margin, line, bottom) {
+function attachPointer(svg, x, margin, line, bottom, within) {
   const overlay = s("g", { class: "pointer" });
   svg.append(overlay);
   const timeAt = (pointer) => {
@@ -51,24 +51,27 @@ function attachPointer(svg, x, margin, line, bottom) {
     );
     showReading(line, at);
   });
-  svg.addEventListener("pointerup", () => {
+  svg.addEventListener("pointerup", (pointer) => {
     const drag = timelineState.drag;
     timelineState.drag = null;
     if (!drag) return;
     if (drag.to !== null && Math.abs(x(drag.to) - x(drag.from)) > 6)
       zoomTo(Math.min(drag.from, drag.to), Math.max(drag.from, drag.to));
-    else openNearest(drag.from, x);
+    else {
+      const box = svg.getBoundingClientRect();
+      openNearest(drag.from, x, within(((pointer.clientY - box.top) / box.height) * svg.viewBox.baseVal.height));
+    }
   });
   svg.addEventListener("pointercancel", () => (timelineState.drag = null));
   svg.addEventListener("pointerleave", () => overlay.replaceChildren());
   svg.addEventListener("dblclick", () => zoomTo(...report.span));
 }
 
-function openNearest(time, x) {
+function openNearest(time, x, candidates) {
   const distance = (event) => Math.max(0, x(event.start) - x(time), x(time) - x(event.end));
-  const near = eventsOf(view.group)
+  const near = candidates
     .filter((event) => distance(event) < 8)
-    .sort((a, b) => distance(a) - distance(b) || b.shown - a.shown)[0];
+    .sort((a, b) => distance(a) - distance(b) || b.rank - a.rank)[0];
   if (near) location.hash = "event=" + encodeURIComponent(near.id);
 }
 
