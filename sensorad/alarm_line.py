@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
+from math import isfinite, nextafter
 from types import MappingProxyType
 
 import numpy as np
@@ -35,7 +35,7 @@ class AlarmLine:
     --------
     >>> line = AlarmLine(2.0, {"idle": 4.0})
     >>> score = np.array([3.0, 3.0, 3.0])
-    >>> line.comparable(score, np.array([0, 1, 0], np.int32), ["idle", "run"]).tolist()
+    >>> line.comparable(score, np.array([0, 1, 0], np.int32), ["idle", "run"]).round(9).tolist()
     [1.5, 3.0, 1.5]
     """
 
@@ -60,5 +60,13 @@ class AlarmLine:
         """
         if mode is None or not self.by_mode:
             return score
-        factor = np.array([self.threshold / self.by_mode.get(name, self.threshold) for name in mode_names])
+        factor = np.array([self._factor(name) for name in mode_names])
         return np.asarray(score * factor[mode], np.float64)
+
+    def _factor(self, mode: str) -> float:
+        """Onto the scale of ``threshold``, rounded down, so that a score on the line of its mode never comes out above.
+
+        Lines often are scores of the calibration themselves.
+        """
+        line = self.by_mode.get(mode)
+        return 1.0 if line is None else nextafter(nextafter(self.threshold / line, 0.0), 0.0)

@@ -35,24 +35,28 @@ class RowsOrDuration(click.ParamType["int | float"]):
 
 @dataclass(frozen=True, slots=True)
 class EventOptions:
-    """What the user said about events; None where nothing was said. A float gap is in seconds, an int in rows."""
+    """What the user said about events; None where nothing was said. A float is in seconds, an int in rows."""
 
     min_rows: int | None = None
     merge_gap: int | float | None = None
     release: float | None = None
+    refractory: int | float | None = None
 
     def rule(self, learned: EventRule) -> EventRule:
         """The detector's rule, changed where the user said something else."""
         said: dict[str, Any] = {"min_rows": self.min_rows, "release": self.release}
-        said["merge_gap_rows"] = self._gap_rows(learned.step_seconds)
+        said["merge_gap_rows"] = _in_rows(self.merge_gap, "--merge-gap", learned.step_seconds)
+        said["refractory_rows"] = _in_rows(self.refractory, "--refractory", learned.step_seconds)
         return replace(learned, **{name: value for name, value in said.items() if value is not None})
 
-    def _gap_rows(self, step_seconds: float | None) -> int | None:
-        if not isinstance(self.merge_gap, float):
-            return self.merge_gap
-        if step_seconds is None:
-            raise UsageError("the detector knows no time between rows", hint="give --merge-gap in rows, as 30")
-        return int(self.merge_gap // step_seconds)
+
+def _in_rows(length: int | float | None, option: str, step_seconds: float | None) -> int | None:
+    """Whole rows in a length of time."""
+    if not isinstance(length, float):
+        return length
+    if step_seconds is None:
+        raise UsageError("the detector knows no time between rows", hint=f"give {option} in rows, as 30")
+    return int(length / step_seconds + 1e-6)  # 0.7 s are 7 rows of 0.1 s, although 0.7 / 0.1 is less than 7
 
 
 def event_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,10 +72,21 @@ def event_options(function: Callable[..., Any]) -> Callable[..., Any]:
         help="Longest pause bridged within an event: 30 (rows) or 30min.",
     )
     @click.option("--release", type=float, metavar="SHARE", help="Share of the threshold below which an event ends.")
+    @click.option(
+        "--refractory",
+        type=RowsOrDuration(),
+        metavar="GAP",
+        help="Time after an event in which the same machine opens no other: 60 (rows) or 1h.",
+    )
     @functools.wraps(function)
     def packed(
-        *args: Any, min_rows: int | None, merge_gap: int | float | None, release: float | None, **kwargs: Any
+        *args: Any,
+        min_rows: int | None,
+        merge_gap: int | float | None,
+        release: float | None,
+        refractory: int | float | None,
+        **kwargs: Any,
     ) -> Any:
-        return function(*args, event_options=EventOptions(min_rows, merge_gap, release), **kwargs)
+        return function(*args, event_options=EventOptions(min_rows, merge_gap, release, refractory), **kwargs)
 
     return packed

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sensorad.alarm_line import AlarmLine
 from sensorad.errors import DataError
-from sensorad.events.draft import EventDraft
+from sensorad.events.draft import EventDraft, ReturnDays
 from sensorad.events.rule import EventRule
 from sensorad.events.tracker import EventTracker
 from sensorad.types import REASONS, STATUSES, Event, ScoreBlock
@@ -31,6 +31,10 @@ class EventBuilder:
         The alarm line: one threshold, or an `AlarmLine` with thresholds for operating modes.
     rule
         When events open, close, merge and count.
+    return_days
+        Machine-days of normal operation between two scores as high as the one it is given, which is the event's peak
+        on the scale of ``line.threshold``; None where it cannot tell. Fills `Event.return_days`, which is None
+        without it.
 
     Raises
     ------
@@ -55,10 +59,17 @@ class EventBuilder:
     (2000000000, 3000000000, 2.0, 2)
     """
 
-    def __init__(self, schema_names: Sequence[str], line: float | AlarmLine, rule: EventRule) -> None:
+    def __init__(
+        self,
+        schema_names: Sequence[str],
+        line: float | AlarmLine,
+        rule: EventRule,
+        return_days: ReturnDays | None = None,
+    ) -> None:
         self.schema_names = tuple(schema_names)
         self.line = line if isinstance(line, AlarmLine) else AlarmLine(float(line))
         self.rule = rule
+        self.return_days = return_days
         self._tracker = EventTracker(self.line.threshold, rule)
         self._drafts: dict[int, EventDraft] = {}
         self._names: list[str] = []
@@ -94,7 +105,8 @@ class EventBuilder:
         draft = self._drafts.pop(group)
         if draft.n_above < self.rule.min_rows:
             return []
-        return [draft.event(self._names[group], self.schema_names, self.line.threshold, self.rule)]
+        name = self._names[group]
+        return [draft.event(name, self.schema_names, self.line.threshold, self.rule, self.return_days)]
 
     def _learn_names(self, names: Sequence[str]) -> None:
         n_known = len(self._names)

@@ -60,6 +60,8 @@ class RowClock:
 
     def advance(self, time: NDArray[np.int64], group: NDArray[np.int32]) -> PlacedRows:
         """Place the next rows, shapes (T,); each machine's rows must come in time order."""
+        if len(time) == 1:
+            return self._advance_one(int(time[0]), int(group[0]))
         order, starts, groups = _by_group(group)
         if order is not None:
             time = time[order]
@@ -91,7 +93,8 @@ class RowClock:
 
     def tick(self, time: int, group: int) -> None:
         """Pass over one row: `advance` for a single row that nobody asks the position of, 20 times cheaper."""
-        if group >= len(self._time):
+        if not 0 <= group < len(self._time):
+            _refuse_negative(group)
             self._grow(group + 1)
         moved = 1
         if self._number[group]:
@@ -103,6 +106,12 @@ class RowClock:
         self._time[group] = time
         self._position[group] += moved
         self._number[group] += 1
+
+    def _advance_one(self, time: int, group: int) -> PlacedRows:
+        self.tick(time, group)
+        groups = np.array([group])
+        number = self._number[groups] - 1
+        return PlacedRows(None, np.array([0, 1]), groups, self._position[groups], number)
 
     def _grow(self, n_groups: int) -> None:
         extra = n_groups - len(self._time)
@@ -132,6 +141,10 @@ def _by_group(
         together = group[order]
         heads = np.flatnonzero(np.append(True, together[1:] != together[:-1]))
         groups = together[heads].astype(np.int64)
-    if groups[0] < 0:
-        raise DataError(f"machine numbers must not be negative, got {groups[0]}")
+    _refuse_negative(int(groups[0]))
     return order, np.append(heads, n_rows), groups
+
+
+def _refuse_negative(group: int) -> None:
+    if group < 0:
+        raise DataError(f"machine numbers must not be negative, got {group}")

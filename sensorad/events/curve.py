@@ -16,7 +16,10 @@ __all__ = ["EventCurve", "event_curve"]
 
 @dataclass(frozen=True, slots=True)
 class EventCurve:
-    """Events as a function of the threshold, from ``floor`` upwards, for a rule with ``min_rows`` = 1.
+    """Events as a function of the threshold, from ``floor`` upwards, as if ``min_rows`` were 1 and nothing refractory.
+
+    Otherwise the counts are upper bounds: ``min_rows`` drops events, a refractory time drops them or cuts off their
+    beginnings, and neither makes two of one. `event_spans` has the exact count.
 
     Attributes
     ----------
@@ -59,6 +62,8 @@ def event_curve(
     floor: float,
 ) -> EventCurve:
     """The curve of the events that `event_spans` finds at thresholds >= ``floor``, in O(T log T).
+
+    ``min_rows`` and ``refractory_rows`` of the rule are left out (see `EventCurve`).
 
     At a threshold t, a row belongs to an event if its score s is above t, or if the row before belongs and
     s >= release t. So it belongs for all t below ``reach = max(s, min(reach of the row before, s / release))``,

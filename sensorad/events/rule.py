@@ -11,6 +11,9 @@ from sensorad.errors import UsageError
 
 __all__ = ["EventRule"]
 
+MOST_ROWS = 10**12
+"""Largest number of rows in a rule: row positions plus any of these stay within 64 bits."""
+
 
 @dataclass(frozen=True, slots=True)
 class EventRule:
@@ -21,6 +24,14 @@ class EventRule:
     continues that event. An event with fewer than ``min_rows`` rows above the threshold is dropped.
     A row without a score neither opens nor ends anything, but rows count towards the gap whether scored or
     not, and so do rows that are missing altogether, if ``step_seconds`` is known.
+
+    **Refractory time.** After an event whose last row has position p on the machine's row grid, no event opens on a
+    row with position <= p + ``refractory_rows``. The merge gap goes first: openings up to position p +
+    ``merge_gap_rows`` + 1 still continue the event (and move p), so a refractory time of up to ``merge_gap_rows`` + 1
+    rows changes nothing. Later rows above the threshold within it belong to no event. If the score is above the
+    threshold when it is over, a new event opens on the first such row: a lasting fault is reported again, not hidden.
+    An event that is dropped for ``min_rows`` was never reported, so it starts no refractory time; rows above the
+    threshold that fall within one do not count for ``min_rows`` either.
 
     Parameters
     ----------
@@ -36,11 +47,14 @@ class EventRule:
     echo_rows
         Rows after a bad row whose own one-step error that row can spoil: the lags of the autoregression.
     window_rows
-        Rows after a bad row whose score that row can raise: the window length, plus any smoothing.
+        Rows after a bad row whose score that row can raise: the window length or the reach of any smoothing,
+        whichever is longer.
     surprise_level
         ``row_surprise`` from which a row is abnormal in itself; 3 means one normal row in 1,000.
     step_seconds
         Usual time between two rows; None = time gaps are not looked at, only rows are counted.
+    refractory_rows
+        Rows after an event in which the same machine opens no other.
 
     Raises
     ------
@@ -62,6 +76,7 @@ class EventRule:
     window_rows: int = 30
     surprise_level: float = 3.0
     step_seconds: float | None = None
+    refractory_rows: int = 0
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -70,10 +85,14 @@ class EventRule:
             ("point_rows", 1),
             ("echo_rows", 0),
             ("window_rows", 1),
+            ("refractory_rows", 0),
         ):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise UsageError(f"{name} must be a whole number of at least {least}, got {value!r}", where="EventRule")
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= MOST_ROWS:
+                raise UsageError(
+                    f"{name} must be a whole number of at least {least} and at most {MOST_ROWS:g}, got {value!r}",
+                    where="EventRule",
+                )
         if not _is_number(self.release) or not 0 < self.release <= 1:
             raise UsageError(
                 f"release must be above 0 and at most 1, got {self.release!r}",
@@ -91,7 +110,7 @@ class EventRule:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> EventRule:
-        """The rule of `to_json`; names left out take their defaults, unknown names are refused."""
+        """The rule of `to_json`; names left out (older rules have fewer) take their defaults, others are refused."""
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:
             raise UsageError(f"unknown event rule settings {unknown}", where="EventRule")

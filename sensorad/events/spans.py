@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.events.rule import EventRule
-from sensorad.events.tracker import EventTracker
+from sensorad.events.tracker import EventTracker, Runs
 
 __all__ = ["EventSpans", "event_spans"]
 
@@ -51,11 +51,21 @@ def event_spans(
     >>> spans.start.tolist(), spans.end.tolist(), spans.peak.tolist()
     ([1, 5], [1, 6], [1, 6])
     """
-    pieces = EventTracker(threshold, rule).update(time, score, group)
-    found = [
-        (int(piece.rows[0]), int(piece.rows[-1]), int(piece.rows[np.argmax(score[piece.rows])]), piece.group)
-        for piece in pieces
-        if piece.n_above >= rule.min_rows
-    ]
-    table = np.array(sorted(found), np.int64).reshape(-1, 4)  # (E, 4)
-    return EventSpans(*(np.ascontiguousarray(column) for column in table.T))
+    found = [_spans(runs, score, rule.min_rows) for runs in EventTracker(threshold, rule).runs(time, score, group)]
+    table = np.concatenate([np.zeros((4, 0), np.int64), *found], axis=1)  # (4, E)
+    return EventSpans(*table[:, np.argsort(table[0])])
+
+
+def _spans(runs: Runs, score: NDArray[np.float64], min_rows: int) -> NDArray[np.int64]:
+    """First, last and highest row and the machine, (4, e), of one machine's events that are long enough."""
+    is_long = np.array(runs.n_above, np.int64) >= min_rows
+    low, high = np.array(runs.low, np.int64)[is_long], np.array(runs.high, np.int64)[is_long]
+    if len(low) == 0:
+        return np.zeros((4, 0), np.int64)
+    n_rows = high - low
+    heads = np.cumsum(n_rows) - n_rows  # (e,) where each event begins among the rows of all
+    rows = runs.rows[np.arange(n_rows.sum()) + np.repeat(low - heads, n_rows)]  # (n,)
+    height = np.maximum.reduceat(score[rows], heads)
+    highest = np.flatnonzero(score[rows] == np.repeat(height, n_rows))
+    peak = rows[highest[np.searchsorted(highest, heads)]]  # the first of equals
+    return np.stack([runs.rows[low], runs.rows[high - 1], peak, np.full(len(low), runs.group)])

@@ -26,6 +26,7 @@ rules = st.builds(
     echo_rows=st.integers(0, 3),
     window_rows=st.integers(1, 5),
     step_seconds=st.sampled_from([None, 1.0, 2.0]),
+    refractory_rows=st.sampled_from([0, 0, 1, 3, 6, 12]),
 )
 rows = st.lists(
     st.tuples(
@@ -238,6 +239,12 @@ def test_rows_that_step_back_in_time_are_refused():
     builder.update(make_block([0.0], seconds=[5]))
     with pytest.raises(TimeError, match="time order"):
         builder.update(make_block([0.0], seconds=[3]))
+
+
+def test_negative_machine_numbers_are_refused_in_blocks_and_alone():
+    for group in ([-1], [0, -1]):
+        with pytest.raises(DataError, match="must not be negative, got -1"):
+            _build([make_block([0.1] * len(group), group=group)])
 
 
 def test_infinite_scores_and_unknown_sensors_are_refused():

@@ -40,6 +40,18 @@ def test_counts_are_the_builders_at_any_threshold(seed, n_rows, n_machines, rule
         assert curve.count(np.array([threshold]))[0] == expected
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 150), rules, st.integers(1, 3), st.integers(0, 40))
+def test_counts_are_upper_bounds_with_least_rows_or_a_refractory_time(seed, n_rows, rule, min_rows, refractory_rows):
+    time, score, group = _log(seed, n_rows, 2)
+    strict = EventRule(**rule.to_json() | {"min_rows": min_rows, "refractory_rows": refractory_rows})
+    curve = event_curve(time, score, group, strict, FLOOR)
+    for threshold in np.random.default_rng(seed).uniform(FLOOR, 6.0, 12):
+        bound = curve.count(np.array([threshold]))[0]
+        assert len(event_spans(time, score, group, threshold, strict)) <= bound
+        assert bound == len(event_spans(time, score, group, threshold, rule))
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.integers(20, 120), rules, st.integers(0, 8))
 def test_level_is_the_lowest_line_without_more_events_from_there_up(seed, n_rows, rule, n_events):

@@ -78,7 +78,8 @@ def command(
 
 
 def _rule_in_words(rule: EventRule) -> str:
+    rest = f", none within {rule.refractory_rows} rows after another" if rule.refractory_rows else ""
     return (
         f"at least {rule.min_rows} row(s) above the line, pauses up to {rule.merge_gap_rows} rows bridged, "
-        f"ends below {rule.release:.0%} of the line"
+        f"ends below {rule.release:.0%} of the line{rest}"
     )
