@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite, nextafter
+from math import inf, isfinite, nextafter
 from types import MappingProxyType
 
 import numpy as np
@@ -35,7 +35,7 @@ class AlarmLine:
     --------
     >>> line = AlarmLine(2.0, {"idle": 4.0})
     >>> score = np.array([3.0, 3.0, 3.0])
-    >>> line.comparable(score, np.array([0, 1, 0], np.int32), ["idle", "run"]).round(9).tolist()
+    >>> line.comparable(score, np.array([0, 1, 0], np.int32), ["idle", "run"]).tolist()
     [1.5, 3.0, 1.5]
     """
 
@@ -60,13 +60,8 @@ class AlarmLine:
         """
         if mode is None or not self.by_mode:
             return score
-        factor = np.array([self._factor(name) for name in mode_names])
-        return np.asarray(score * factor[mode], np.float64)
-
-    def _factor(self, mode: str) -> float:
-        """Onto the scale of ``threshold``, rounded down, so that a score on the line of its mode never comes out above.
-
-        Lines often are scores of the calibration themselves.
-        """
-        line = self.by_mode.get(mode)
-        return 1.0 if line is None else nextafter(nextafter(self.threshold / line, 0.0), 0.0)
+        lines = np.array([self.by_mode.get(name, self.threshold) for name in mode_names])[mode]  # (T,)
+        level = score * (self.threshold / lines)
+        # Lines often are scores of the calibration: one that lies on its line must not come out above it by rounding.
+        above = np.maximum(level, nextafter(self.threshold, inf))
+        return np.asarray(np.where(score <= lines, np.minimum(level, self.threshold), above), np.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from math import isfinite, nextafter
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,9 @@ from sensorad.errors import DataError, TooLittleDataError, UsageError
 from sensorad.events import EventRule, event_curve, event_spans
 from sensorad.thresholds.base import CalibrationScores, ThresholdResult, checked_scores
 from sensorad.thresholds.counting import Dispersion, allowed_events, dispersion, expected_rate, needed_events
+from sensorad.thresholds.extrapolation import extrapolated_budget
 
-__all__ = ["Budget", "BudgetThreshold"]
+__all__ = ["Budget", "BudgetThreshold", "budget_assumptions", "count_events", "lowered_line"]
 
 MOST_ALARM_ROWS = 0.05
 """Largest share of normal rows above the line, whatever the budget."""
@@ -96,12 +97,15 @@ class BudgetThreshold:
         What is acceptable.
     confidence
         Share of calibrations that keep the promise, in (0, 1).
+    is_extrapolated_if_short
+        With fewer machine-days than the promise needs, place the line by the tail of event heights instead of
+        refusing: see `extrapolated_budget`. Such a result is marked as extrapolated and promises nothing.
 
     Raises
     ------
     TooLittleDataError
         Fewer machine-days than 2.303 / N (at 90 %), or than 2.303 D / N where bursts are beyond chance; the message
-        says how many hours are missing.
+        says how many hours are missing. If extrapolated: 20 events or fewer, or less than a thirtieth of those days.
     DataError
         Scores that are constant, infinite or never positive.
 
@@ -118,6 +122,7 @@ class BudgetThreshold:
 
     budget: Budget
     confidence: float = 0.9
+    is_extrapolated_if_short: bool = False
     name: ClassVar[str] = "budget"
 
     def __post_init__(self) -> None:
@@ -131,7 +136,14 @@ class BudgetThreshold:
         n_machines = scores.n_machines
         per_day = self.budget.per_day / (n_machines if self.budget.per == "log" else 1)
         n_budget = per_day * scores.days
-        self._refuse_too_little(scores, per_day, 1.0)
+        parameters: dict[str, Any] = {
+            "budget": str(self.budget),
+            "per": self.budget.per,
+            "events_per_machine_day": per_day,
+            "n_machines": n_machines,
+        }
+        if self._is_short(scores, per_day, 1.0):
+            return self._extrapolated(scores, rule, per_day, 1.0, parameters)
 
         floor = float(np.median(finite))
         if floor <= 0:
@@ -142,42 +154,39 @@ class BudgetThreshold:
         # More and lower peaks than the line will leave over: enough counts to see bursts, close enough to be theirs.
         found = dispersion(scores, rule, curve.level(4 * allowed_events(n_budget, self.confidence) + 8))
         spread = 1.0 if found is None else found.value
-        if found is not None and found.is_certain:  # chance scatter must not turn away data that are enough
-            self._refuse_too_little(scores, per_day, spread)
+        # Chance scatter must not turn away data that are enough.
+        if found is not None and found.is_certain and self._is_short(scores, per_day, spread):
+            return self._extrapolated(scores, rule, per_day, spread, parameters)
         k = max(0, allowed_events(n_budget / spread, self.confidence))
 
         threshold = curve.level(k)
-        if rule.min_rows > 1:
-            threshold = _lowered(scores, finite, rule, threshold, floor, k)
+        if rule.min_rows > 1 or rule.refractory_rows > rule.merge_gap_rows:
+            threshold = lowered_line(scores, finite, rule, threshold, floor, k)
         lowest = float(np.quantile(finite, 1.0 - MOST_ALARM_ROWS))
         threshold = max(threshold, lowest)
-        while _count(scores, rule, threshold) > k:  # the builder has the last word over rounding in the curve
+        while count_events(scores, rule, threshold) > k:  # the builder has the last word over rounding in the curve
             threshold = nextafter(threshold, np.inf)
         rate = expected_rate(scores, rule, threshold, self.confidence, spread)
         return ThresholdResult(
             threshold=threshold,
             method=self.name,
-            parameters={
-                "budget": str(self.budget),
-                "per": self.budget.per,
-                "events_per_machine_day": per_day,
-                "n_machines": n_machines,
-                "n_allowed": k,
-                "dispersion": spread,
-            },
+            parameters={**parameters, "n_allowed": k, "dispersion": spread},
             expected_events_per_day=rate.per_day,
             interval=rate.interval,
             confidence=self.confidence,
             calibration_days=scores.days,
             n_rows=len(finite),
-            assumptions=_assumptions(found, is_at_floor=threshold == lowest),
+            assumptions=budget_assumptions(found, is_at_floor=threshold == lowest),
             is_promised=True,
         )
 
-    def _refuse_too_little(self, scores: CalibrationScores, per_day: float, spread: float) -> None:
+    def _is_short(self, scores: CalibrationScores, per_day: float, spread: float) -> bool:
+        """Whether the data cannot prove the budget; `TooLittleDataError` unless that may be extrapolated."""
         needed = needed_events(self.confidence) * spread / per_day
         if scores.days >= needed:
-            return
+            return False
+        if self.is_extrapolated_if_short:
+            return True
         have_hours, need_hours = scores.days * 24, needed * 24
         bursts = f"; false alarms come in bursts here, which multiplies the need by {spread:.2g}" if spread > 1 else ""
         raise TooLittleDataError(
@@ -188,15 +197,21 @@ class BudgetThreshold:
             "confidence or another method",
         )
 
+    def _extrapolated(
+        self, scores: CalibrationScores, rule: EventRule, per_day: float, spread: float, parameters: dict[str, Any]
+    ) -> ThresholdResult:
+        needed_days = needed_events(self.confidence) * spread / per_day
+        return extrapolated_budget(scores, rule, per_day, self.confidence, needed_days, self.name, parameters)
 
-def _count(scores: CalibrationScores, rule: EventRule, threshold: float) -> int:
+
+def count_events(scores: CalibrationScores, rule: EventRule, threshold: float) -> int:
     return len(event_spans(scores.time, scores.score, scores.group, threshold, rule))
 
 
-def _lowered(
+def lowered_line(
     scores: CalibrationScores, finite: NDArray[np.float64], rule: EventRule, threshold: float, floor: float, k: int
 ) -> float:
-    """The lowest line with at most k events of ``min_rows`` rows or more, on a grid downwards from ``threshold``.
+    """The lowest line with at most k events, on a grid downwards from ``threshold``.
 
     The curve counts events of any length, so its line is too high by now, never too low. Steps are 1 % of the
     rows above the line, or one row; going down ends at the first line with too many events.
@@ -204,13 +219,13 @@ def _lowered(
     candidates = np.unique(finite[(finite >= floor) & (finite < threshold)])[::-1]
     n_above = int((finite >= threshold).sum())
     place = 0
-    while place < len(candidates) and _count(scores, rule, float(candidates[place])) <= k:
+    while place < len(candidates) and count_events(scores, rule, float(candidates[place])) <= k:
         threshold = float(candidates[place])
         place += max(1, (n_above + place) // 100)
     return threshold
 
 
-def _assumptions(found: Dispersion | None, *, is_at_floor: bool) -> tuple[str, ...]:
+def budget_assumptions(found: Dispersion | None, *, is_at_floor: bool) -> tuple[str, ...]:
     stated = [
         "normal operation stays as in the calibration data, which hold no faults",
         "the scores come from rows that the weights were not fitted on",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sensorad.errors import DataError, TooLittleDataError, UsageError
 from sensorad.events import EventCurve, EventRule, event_curve
 from sensorad.thresholds.base import CalibrationScores, ThresholdResult, checked_scores
-from sensorad.thresholds.budget import MOST_ALARM_ROWS, Budget, _assumptions, _count, _lowered
+from sensorad.thresholds.budget import MOST_ALARM_ROWS, Budget, budget_assumptions, count_events, lowered_line
 from sensorad.thresholds.counting import dispersion, expected_rate
 
 __all__ = ["BudgetMeanThreshold"]
@@ -118,7 +118,7 @@ class BudgetMeanThreshold:
             confidence=self.confidence,
             calibration_days=scores.days,
             n_rows=len(finite),
-            assumptions=(*_assumptions(found, is_at_floor=is_at_floor), _on_average(is_at_floor)),
+            assumptions=(*budget_assumptions(found, is_at_floor=is_at_floor), _on_average(is_at_floor)),
         )
 
     def _refuse_too_little(self, scores: CalibrationScores, per_day: float, spread: float) -> None:
@@ -162,14 +162,14 @@ class _Place:
         w = f * (j + 1) / (j + f)
         between = float(np.clip(high ** (1.0 - w) * low**w, min(low, high), high))
         # With min_rows > 1 or a refractory time, counts between the two levels need not lie between their counts.
-        return between if _count(self.scores, self.rule, between) <= j else high
+        return between if count_events(self.scores, self.rule, between) <= j else high
 
     def _level(self, k: int) -> float:
         """Lowest line with at most k events; the builder has the last word over the curve."""
         level = self.curve.level(k)
-        if self.rule.min_rows > 1 or _count(self.scores, self.rule, level) < k:
-            level = _lowered(self.scores, self.finite, self.rule, level, self.lowest, k)
-        while _count(self.scores, self.rule, level) > k:
+        if self.rule.min_rows > 1 or count_events(self.scores, self.rule, level) < k:
+            level = lowered_line(self.scores, self.finite, self.rule, level, self.lowest, k)
+        while count_events(self.scores, self.rule, level) > k:
             level = nextafter(level, np.inf)
         return level
 

@@ -12,6 +12,7 @@ from sensorad.thresholds.budget_mean import BudgetMeanThreshold
 from sensorad.thresholds.conformal import ConformalThreshold
 from sensorad.thresholds.fbeta import FBetaThreshold
 from sensorad.thresholds.mad import MadThreshold
+from sensorad.thresholds.pot import PeaksOverThreshold
 from sensorad.thresholds.quantile import QuantileThreshold
 from sensorad.thresholds.sigma import SigmaThreshold
 
@@ -24,6 +25,7 @@ THRESHOLDS: Mapping[str, Callable[..., ThresholdMethod]] = MappingProxyType(
         "conformal": ConformalThreshold,
         "fbeta": FBetaThreshold,
         "mad": MadThreshold,
+        "pot": PeaksOverThreshold,
         "quantile": QuantileThreshold,
         "sigma": SigmaThreshold,
     }

@@ -55,7 +55,8 @@ def what_if_svg(table: WhatIf, line: float | None = None) -> str:
             for part in (0.0, 0.5, 1.0)
         ]
         parts.append(
-            f'<text x="{WIDTH - 8}" y="{TOP - 8}" text-anchor="end" fill="#b3541e">faults found, of {table.n_faults}</text>'
+            f'<text x="{WIDTH - 8}" y="{TOP - 8}" text-anchor="end" fill="#b3541e">'
+            f"faults found, of {table.n_faults}</text>"
         )
     if line is not None:
         place = float(x(np.log10(np.array([line])))[0])

@@ -122,7 +122,8 @@ def tables(rows: list[Row]) -> list[str]:
         within = np.mean([0.3 <= row["ratio"] <= 1.5 for row in of_set])
         above = np.mean([row["ratio"] > 1.5 for row in of_set])
         lines.append(
-            f"| {name} | {len(of_set)} | {asked:.0f} | {n_events} | {n_events / asked:.2f} | {within:.0%} | {above:.0%} |"
+            f"| {name} | {len(of_set)} | {asked:.0f} | {n_events} | {n_events / asked:.2f} "
+            f"| {within:.0%} | {above:.0%} |"
         )
     return lines
 

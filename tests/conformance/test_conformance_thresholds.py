@@ -93,7 +93,7 @@ def test_rows_without_a_score_are_left_out(name: str) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_it_refuses_rather_than_guess(name: str) -> None:
     method = _method(name)
-    with pytest.raises(TooLittleDataError, match="none of the 5[06]0"):
+    with pytest.raises(TooLittleDataError, match=r"none of the 5[06]0"):
         method.fit(_scores(name, np.full(500, np.nan)), RULE)
     with pytest.raises(TooLittleDataError, match=r"\d"):
         method.fit(_scores(name, _normal(20)), RULE)

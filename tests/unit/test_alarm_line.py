@@ -16,7 +16,9 @@ def test_scores_alarm_exactly_where_they_exceed_the_line_of_their_mode() -> None
     line = AlarmLine(float(draws.uniform(1, 5)), dict(zip(names, lines.tolist(), strict=True)))
     mode = np.arange(200, dtype=np.int32)
     assert not (line.comparable(lines, mode, names) > line.threshold).any(), "on the line is not above it"
-    assert (line.comparable(lines * (1 + 1e-12), mode, names) > line.threshold).all()
+    assert (line.comparable(np.nextafter(lines, np.inf), mode, names) > line.threshold).all()
+    np.testing.assert_allclose(line.comparable(3 * lines, mode, names), 3 * line.threshold, rtol=1e-15)
+    assert np.isnan(line.comparable(np.array([np.nan]), mode[:1], names)).all()
 
 
 def test_modes_without_a_line_and_logs_without_modes_keep_their_scores() -> None:

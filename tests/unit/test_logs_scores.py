@@ -163,7 +163,11 @@ def test_metadata(tmp_path: Path) -> None:
     }
     stored = read_scores(path)
     assert stored.metadata == raw
-    assert (stored.time_name, stored.group_name, stored.line.threshold if stored.line else None) == ("datetime", "machine", 2.5)
+    assert (stored.time_name, stored.group_name, stored.line.threshold if stored.line else None) == (
+        "datetime",
+        "machine",
+        2.5,
+    )
     assert stored.schema == SCHEMA
     assert stored.sensor_names == SCHEMA.names
 
