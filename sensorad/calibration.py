@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorad.errors import ArtefactError, TooLittleDataError, UsageError
+from sensorad.errors import ArtefactError, DataError, TooLittleDataError, UsageError
 from sensorad.events import EventRule
+from sensorad.monitoring import CalibrationBaseline
 from sensorad.scoring import Scheme, scheme_class
 from sensorad.thresholds import (
     Budget,
     BudgetThreshold,
     CalibrationScores,
+    PerModeThreshold,
     QuantileThreshold,
+    ReturnPeriods,
     ThresholdMethod,
     ThresholdResult,
+    threshold_class,
 )
 from sensorad.thresholds.counting import rate_interval
 
-__all__ = ["Calibration", "choose_threshold"]
+__all__ = ["Calibration", "choose_threshold", "threshold_method"]
 
 DEFAULT_BUDGET = "1/day"
 DEFAULT_CONFIDENCE = 0.9
+NO_BUDGET = "none"
+"""Method "fbeta" without a budget: the labels alone place the line."""
+
 FALLBACK_QUANTILES = (0.999, 0.995, 0.99)
 """Tried in this order where normal rows are too few to promise a budget."""
 
@@ -50,17 +57,42 @@ class Calibration:
         How scores above the line make events.
     normal_quantiles : (Q,) float64
         Quantiles of the normal scores behind the threshold, for figures.
+    returns : ReturnPeriods or None
+        How rarely normal operation reaches a score; None where no event tells.
+    baseline : CalibrationBaseline or None
+        What later scores are held against, to notice that the calibration has become stale.
+
+    Scores in all of these are on the scale of the line of rows without a mode of their own (`AlarmLine.comparable`).
     """
 
     scheme: Scheme
     threshold: ThresholdResult
     rule: EventRule
     normal_quantiles: NDArray[np.float64]
+    returns: ReturnPeriods | None = None
+    baseline: CalibrationBaseline | None = None
 
     @classmethod
     def fit(cls, scheme: Scheme, scores: CalibrationScores, rule: EventRule, method: ThresholdMethod) -> Calibration:
-        """Fit ``method`` on normal scores; raises what the method raises."""
-        return cls(scheme, method.fit(scores, rule), rule, _quantiles(scores))
+        """Fit ``method`` on scores, for each operating mode where they know modes; raises what the method raises."""
+        return cls.around(scheme, PerModeThreshold(method).fit(scores, rule), scores, rule)
+
+    @classmethod
+    def around(
+        cls, scheme: Scheme, threshold: ThresholdResult, scores: CalibrationScores, rule: EventRule
+    ) -> Calibration:
+        """The calibration that belongs to a line: what else the scores tell."""
+        normal = scores.normal().comparable(threshold.line)
+        n_events = round(threshold.expected_events_per_day * threshold.calibration_days)
+        spread = float(threshold.parameters.get("dispersion", 1.0))
+        return cls(
+            scheme,
+            threshold,
+            rule,
+            _quantiles(normal),
+            returns=_returns(normal, rule),
+            baseline=CalibrationBaseline.fit(normal, threshold.threshold, n_events, spread),
+        )
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """JSON object and arrays for an artefact."""
@@ -69,7 +101,10 @@ class Calibration:
             "threshold": self.threshold.to_json(),
             "rule": self.rule.to_json(),
         }
-        return settings, {**self.scheme.to_arrays(), "normal_quantiles": self.normal_quantiles}
+        arrays = {**self.scheme.to_arrays(), "normal_quantiles": self.normal_quantiles}
+        for part in (self.returns, self.baseline):
+            arrays |= {} if part is None else part.to_arrays()
+        return settings, arrays
 
     @classmethod
     def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Calibration:
@@ -86,9 +121,48 @@ class Calibration:
                 threshold=ThresholdResult.from_json(settings["threshold"]),
                 rule=EventRule.from_json(settings["rule"]),
                 normal_quantiles=arrays["normal_quantiles"],
+                returns=ReturnPeriods.from_arrays(arrays) if _has(arrays, "returns.") else None,
+                baseline=CalibrationBaseline.from_arrays(arrays) if _has(arrays, "baseline.") else None,
             )
         except (KeyError, TypeError, ValueError, UsageError) as err:
             raise ArtefactError(f"the calibration is incomplete: {err}", hint="calibrate the detector again") from err
+
+
+def threshold_method(
+    method: str | ThresholdMethod, *, budget: str | None = None, confidence: float | None = None, **options: Any
+) -> ThresholdMethod:
+    """A method by its name, or as it is; a budget written as text becomes a `Budget`.
+
+    Raises
+    ------
+    UsageError
+        No such method, or it has no such option.
+
+    Examples
+    --------
+    >>> threshold_method("budget", budget="2/week").budget
+    Budget(count=2.0, unit='week', per='machine')
+    """
+    if not isinstance(method, str):
+        if budget is not None or confidence is not None or options:
+            raise UsageError("a ready threshold method was given, and settings beside it", hint="put them into it")
+        return method
+    make = threshold_class(method)
+    defaults = {field.name: field.default for field in fields(cast(Any, make))}
+    known = set(defaults)
+    if budget == NO_BUDGET and method == "fbeta":
+        options = {"budget": None} | options
+    elif "budget" in known and (budget is not None or defaults["budget"] is MISSING):
+        options = {"budget": Budget.parse(budget or DEFAULT_BUDGET)} | options
+    elif budget is not None:
+        raise UsageError(f"method {method!r} has no budget", hint="leave --budget out or use --method budget")
+    if confidence is not None:
+        options["confidence"] = confidence
+    unknown = sorted(set(options) - known)
+    if unknown:
+        has = f"it has {', '.join(sorted(known))}" if known else "it has none"
+        raise UsageError(f"method {method!r} has no option {', '.join(unknown)}", hint=has)
+    return make(**options)
 
 
 def choose_threshold(
@@ -144,6 +218,18 @@ def _above_constant(
         f"no promise on false alarms: all {scores.n_scored:,} normal scores are alike, so any movement raises an alarm"
     )
     return Calibration(scheme, result, rule, _quantiles(scores)), note
+
+
+def _returns(normal: CalibrationScores, rule: EventRule) -> ReturnPeriods | None:
+    try:
+        return ReturnPeriods.fit(normal, rule)
+    except DataError:  # too few events, or scores all alike: then severity is all that can be said
+        return None
+
+
+def _has(arrays: Mapping[str, NDArray[Any]], prefix: str) -> bool:
+    """Whether the part was there when the calibration was made: earlier versions knew none of them."""
+    return any(name.startswith(prefix) for name in arrays)
 
 
 def _quantiles(scores: CalibrationScores) -> NDArray[np.float64]:

@@ -5,12 +5,50 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sensorad import __version__
+from sensorad.config import DetectorConfig
 from sensorad.thresholds import ThresholdResult
+from sensorad.types import SensorSchema
 
-__all__ = ["card_text", "left_out_notes"]
+__all__ = ["card_text", "describe", "left_out_notes"]
 
 SHOWN_SENSORS = 8
 """Sensors named in a note before the rest are counted."""
+
+
+def describe(
+    config: DetectorConfig,
+    schema: SensorSchema,
+    training: Mapping[str, Any],
+    *,
+    context_rows: int,
+    step_seconds: float,
+    weights: str,
+) -> dict[str, Any]:
+    """The model card as plain values; ``training`` is what a fit has noted, ``weights`` their SHA-256."""
+    card: dict[str, Any] = {
+        "model": config.model,
+        "score": config.score,
+        "sensors": schema.to_json(),
+        "window_rows": config.length,
+        "context_rows": context_rows,
+        "step_seconds": step_seconds,
+        "roles": training["roles"],
+        "fit": {
+            "usable_rows": training["usable_rows"],
+            "stretches": training["stretches"],
+            **training["rows"],
+        },
+        "constant_sensors": training["constant_sensors"],
+        "unused_sensors": training["unused_sensors"],
+        "fingerprint": training["fingerprint"],
+        "weights": weights,
+        "versions": {"sensorad": __version__},
+    }
+    if records := training["records"]:
+        shown = next((record for record in records if record["validation_losses"]), records[-1])
+        card["training"] = shown | {"epochs": len(shown["train_losses"])}
+    return card
 
 
 def card_text(card: Mapping[str, Any], threshold: ThresholdResult) -> str:

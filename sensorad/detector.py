@@ -10,37 +10,41 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sensorad import __version__
 from sensorad.alarm_line import AlarmLine
 from sensorad.artefact import ArtefactContents, check_target, read_artefact, weights_hash, write_artefact
 from sensorad.calibration import Calibration, choose_threshold
-from sensorad.card import card_text, left_out_notes
+from sensorad.card import card_text, describe, left_out_notes
 from sensorad.config import DetectorConfig
-from sensorad.data import GaussianImputer, SensorScaler, Timing
+from sensorad.data import Timing
 from sensorad.errors import ArtefactError, SchemaError, UsageError
-from sensorad.events import EventBuilder, EventRule
+from sensorad.events import EventBuilder, EventRule, QualityLimits, QualityMonitor
+from sensorad.findings import Findings
 from sensorad.learning import learn
 from sensorad.logs import LogFormat, SensorLog, SortedLog, event_table, score_table
-from sensorad.model_parts import model_arrays, model_from_arrays
-from sensorad.normal_rows import read_normal_rows, rows_since
-from sensorad.scoring import ErrorModel, ScoringEngine
+from sensorad.model_parts import ModelParts
+from sensorad.monitoring import CalibrationMonitor
+from sensorad.normal_rows import read_normal_rows
+from sensorad.recalibration import Recalibration
+from sensorad.scoring import FusedScheme, ScoringEngine
 from sensorad.thresholds import (
     Budget,
     BudgetThreshold,
-    CalibrationScores,
+    ReturnPeriods,
     ThresholdMethod,
     ThresholdResult,
-    threshold_class,
 )
-from sensorad.types import Event, ScoreBlock, SensorSchema
+from sensorad.types import Event, RowBlock, ScoreBlock, SensorSchema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["Detector", "load"]
 
+QUANTILE_99 = 2.576
+"""Standard deviations either side of the mean within which 99 % of a Gaussian lie."""
 
-class Detector:
+
+class Detector(Recalibration):
     """Learns normal operation from a multi-sensor log and scores others against it.
 
     Parameters
@@ -129,6 +133,7 @@ class Detector:
         self.config = config or said
         self.events = events
         self.notes_: list[str] = []
+        self._context_rows: int | None = None
         self._calibration: Calibration | None = None
 
     def fit(
@@ -186,7 +191,9 @@ class Detector:
         rows = read_normal_rows(source.blocks(), source.schema, self.config.length)
         config = self.config.fitted_to(rows.n_rows, len(rows.scaler.used_positions))
         learned = learn(rows, config, checkpoint=checkpoint, progress=progress)
-        rule = self.events or _default_rule(config, rows.timing)
+        rule = self.events or _default_rule(
+            config, rows.timing, max(learned.model.context_rows + learned.scheme.memory_rows - 1, config.length - 1)
+        )
         if threshold is None and budget is not None:
             threshold = BudgetThreshold(Budget.parse(budget), confidence)
         calibration, refusal = choose_threshold(learned.scheme, learned.scores, rule, threshold)
@@ -194,9 +201,9 @@ class Detector:
         self.config_, self._calibration = config, calibration
         self.schema_ = source.schema
         self.format_ = _settled_format(source)
-        self._parts: tuple[SensorScaler, GaussianImputer, Timing, ErrorModel] = (
-            rows.scaler, rows.imputer, rows.timing, learned.model
-        )  # fmt: skip
+        self._parts = ModelParts(rows.scaler, rows.imputer, learned.model)
+        self._timing, self._context_rows = rows.timing, None
+        self.quality_limits_ = rows.quality
         constant = [name for name, flag in zip(self.schema_.names, rows.scaler.is_constant, strict=True) if flag]
         unused = [name for name, used in zip(self.schema_.names, rows.scaler.is_used, strict=True) if not used]
         self.notes_ = [*source.notes, *left_out_notes(unused), *learned.notes, *([refusal] if refusal else [])]
@@ -212,55 +219,13 @@ class Detector:
         }
         return self
 
-    def calibrate(
-        self,
-        log: Any,
-        *,
-        budget: str | None = None,
-        confidence: float = 0.9,
-        method: str = "budget",
-        format: LogFormat | None = None,
-        **options: Any,
-    ) -> ThresholdResult:
-        """Set a new alarm line from another log of normal operation; no weight changes.
+    def later_format(self, *, with_modes: bool | None = None) -> LogFormat:
+        """The learned format for a later log, which need not have labels.
 
-        Rows that a label column of ``format`` calls anomalous, and rows that remember them, do not count.
-
-        Parameters
-        ----------
-        method
-            Name in `sensorad.thresholds.THRESHOLDS`; ``options`` are its settings.
-
-        Raises
-        ------
-        TooLittleDataError
-            The log is too short for what was asked; says how much is missing.
+        Operating modes are read where they have alarm lines of their own, or as ``with_modes`` says.
         """
-        blocks = self.normal_blocks(self.open_log(log, format=format))
-        return self.calibrate_scores(blocks, budget=budget, confidence=confidence, method=method, **options)
-
-    def calibrate_scores(
-        self,
-        blocks: Iterable[ScoreBlock],
-        *,
-        budget: str | None = None,
-        confidence: float = 0.9,
-        method: str = "budget",
-        **options: Any,
-    ) -> ThresholdResult:
-        """The same from scores that this detector has already given to normal rows."""
-        current = self._fitted()
-        if method == "budget":
-            options = {"budget": Budget.parse(budget or "1/day"), "confidence": confidence} | options
-        elif budget is not None:
-            raise UsageError(f"method {method!r} has no budget", hint="leave --budget out or use --method budget")
-        try:
-            chosen = threshold_class(method)(**options)
-        except TypeError as err:
-            raise UsageError(f"method {method!r} has no such option: {err}") from err
-        scores = CalibrationScores.from_blocks(blocks, self._parts[2].step_seconds)
-        self._calibration = Calibration.fit(current.scheme, scores, current.rule, chosen)
-        return self._calibration.threshold
+        has_modes = bool(self.line_.by_mode) if with_modes is None else with_modes
+        return replace(self.format_, sensors=None, label=None, mode=self.format_.mode if has_modes else None)
 
     def open_log(
         self,
@@ -282,7 +247,7 @@ class Detector:
             return source
         log = SensorLog(
             source,
-            self._later_format() if format is None else format,
+            self.later_format() if format is None else format,
             schema=self.schema_,
             allow_missing=allow_missing,
             strict=strict,
@@ -293,32 +258,41 @@ class Detector:
     def engine(self, *, on_conflict: str = "first") -> ScoringEngine:
         """A fresh scoring engine: the same rows give the same scores in any cut into blocks."""
         scheme = self._fitted().scheme
-        scaler, imputer, timing, model = self._parts
-        return ScoringEngine(scaler, imputer, timing, model, scheme, self.config_.length, on_conflict)
+        scaler, imputer, model = self._parts.built()
+        return ScoringEngine(scaler, imputer, self._timing, model, scheme, self.config_.length, on_conflict)
+
+    def score_pairs(
+        self, log: SortedLog, *, engine: ScoringEngine | None = None
+    ) -> Iterator[tuple[RowBlock, ScoreBlock]]:
+        """Rows and their scores, block by block, in bounded memory."""
+        running = engine or self.engine()
+        for block in log.blocks():
+            yield block, running.score(block)
 
     def score_blocks(self, log: SortedLog, *, engine: ScoringEngine | None = None) -> Iterator[ScoreBlock]:
         """Scores block by block, in bounded memory."""
-        running = engine or self.engine()
-        for block in log.blocks():
-            yield running.score(block)
-
-    def normal_blocks(self, log: SortedLog, *, engine: ScoringEngine | None = None) -> Iterator[ScoreBlock]:
-        """The same without scores where a label calls the row, or one that it remembers, anomalous."""
-        running = engine or self.engine()
-        since: dict[int, int] = {}  # rows of each machine since its last anomalous one
-        for rows in log.blocks():
-            scores = running.score(rows)
-            if rows.label is not None:
-                for machine in np.unique(rows.group):
-                    at = np.flatnonzero(rows.group == machine)
-                    ago = rows_since(rows.label[at], since.get(int(machine), running.context_rows + 1))
-                    scores.score[at[ago <= running.context_rows]] = np.nan
-                    since[int(machine)] = int(ago[-1])
-            yield scores
+        return (scores for _, scores in self.score_pairs(log, engine=engine))
 
     def event_builder(self, line: float | AlarmLine | None = None, rule: EventRule | None = None) -> EventBuilder:
-        """A builder of events with the calibrated line and rule, or others."""
-        return EventBuilder(self.schema_.names, self.line_ if line is None else line, rule or self.rule_)
+        """A builder of process events with the calibrated line and rule, or others."""
+        calibration = self._fitted()
+        return EventBuilder(
+            self.schema_.names,
+            self.line_ if line is None else line,
+            rule or self.rule_,
+            None if line is not None or calibration.returns is None else _once_in(calibration.returns),
+        )
+
+    def findings(self) -> Findings:
+        """A fresh collector of everything that can be said of scored rows: events, quality events, the calibration."""
+        calibration = self._fitted()
+        quality = QualityMonitor(self.schema_, self.quality_limits_, self.rule_)
+        monitor = (
+            None
+            if calibration.baseline is None
+            else CalibrationMonitor(calibration.baseline, self._timing.step_seconds)
+        )
+        return Findings(self.event_builder(), quality, monitor)
 
     def score(self, log: Any, **options: Any) -> Any:
         """One output row for every input row, as the kind of table that came in (Arrow for files).
@@ -343,9 +317,9 @@ class Detector:
 
     def find_events(self, log: SortedLog) -> list[Event]:
         """Events in order of their start."""
-        builder = self.event_builder()
-        events = [event for block in self.score_blocks(log) for event in builder.update(block)]
-        return sorted([*events, *builder.finish()], key=lambda event: (event.start, event.group))
+        findings = self.findings()
+        events = [event for rows, scores in self.score_pairs(log) for event in findings.update(scores, rows)]
+        return sorted([*events, *findings.finish()], key=lambda event: (event.start, event.group))
 
     @property
     def threshold_(self) -> float:
@@ -373,11 +347,39 @@ class Detector:
         return self._fitted().normal_quantiles
 
     @property
+    def returns_(self) -> ReturnPeriods | None:
+        """How rarely normal operation reaches a score; None where the calibration could not tell."""
+        return self._fitted().returns
+
+    @property
+    def bands_(self) -> dict[str, float]:
+        """Half-width, in each sensor's unit, of the band around its expectation that holds 99 % of Gaussian errors.
+
+        From the usual window errors on normal rows that the weights had not seen; only score "fused" keeps them.
+        """
+        scheme, scaler = self._fitted().scheme, self._parts.scaler
+        if not isinstance(scheme, FusedScheme):
+            return {}
+        widths = QUANTILE_99 * scheme.window.size * scaler.scale[scaler.used_positions]
+        names = [self.schema_.names[position] for position in scaler.used_positions]
+        return dict(zip(names, widths.tolist(), strict=True))
+
+    @property
     def weights_hash_(self) -> str:
         """SHA-256 of all weights: unchanged by any calibration."""
         self._fitted()
-        scaler, imputer, _, model = self._parts
-        return weights_hash(model_arrays(scaler, imputer, model))
+        return weights_hash(self._parts.arrays)
+
+    @property
+    def scorer_(self) -> dict[str, str]:
+        """What decides a score: weights and scheme. A detector with a new alarm line still has the same."""
+        return {"weights": self.weights_hash_, "score": self.config.score}
+
+    @property
+    def context_rows_(self) -> int:
+        """Rows before a row that its score depends on."""
+        self._fitted()
+        return self._context_rows or self.engine().context_rows
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Settings by name, as scikit-learn has it."""
@@ -386,31 +388,14 @@ class Detector:
     def describe(self) -> dict[str, Any]:
         """The model card as plain values."""
         self._fitted()
-        timing = self._parts[2]
-        records = self.training_["records"]
-        card: dict[str, Any] = {
-            "model": self.config_.model,
-            "score": self.config_.score,
-            "sensors": self.schema_.to_json(),
-            "window_rows": self.config_.length,
-            "context_rows": self.engine().context_rows,
-            "step_seconds": timing.step_seconds,
-            "roles": self.training_["roles"],
-            "fit": {
-                "usable_rows": self.training_["usable_rows"],
-                "stretches": self.training_["stretches"],
-                **self.training_["rows"],
-            },
-            "constant_sensors": self.training_["constant_sensors"],
-            "unused_sensors": self.training_["unused_sensors"],
-            "fingerprint": self.training_["fingerprint"],
-            "weights": self.weights_hash_,
-            "versions": {"sensorad": __version__},
-        }
-        if records:
-            shown = next((record for record in records if record["validation_losses"]), records[-1])
-            card["training"] = shown | {"epochs": len(shown["train_losses"])}
-        return card
+        return describe(
+            self.config_,
+            self.schema_,
+            self.training_,
+            context_rows=self.context_rows_,
+            step_seconds=self._timing.step_seconds,
+            weights=self.weights_hash_,
+        )
 
     def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
         """Write the detector as a directory, whole or not at all.
@@ -422,7 +407,7 @@ class Detector:
         """
         check_target(path, force=force)
         settings, arrays = self._fitted().to_parts()
-        scaler, imputer, timing, model = self._parts
+        timing = self._timing
         write_artefact(
             path,
             detector={
@@ -431,9 +416,11 @@ class Detector:
                 "log_format": self.format_.to_json(),
                 "timing": {"step_seconds": timing.step_seconds, "mean_step_seconds": timing.mean_step_seconds},
                 "training": self.training_,
+                "quality_limits": self.quality_limits_.to_json(),
+                "context_rows": self.context_rows_,
                 "notes": self.notes_,
             },
-            weights=model_arrays(scaler, imputer, model),
+            weights=self._parts.arrays,
             calibration=settings,
             calibration_arrays=arrays,
             card=card_text(self.describe(), self.threshold_result_),
@@ -441,7 +428,7 @@ class Detector:
         )
 
     @classmethod
-    def _from_artefact(cls, contents: ArtefactContents, where: str) -> Detector:
+    def _from_artefact(cls, contents: ArtefactContents, where: str, *, has_model: bool) -> Detector:
         try:
             stored = contents.detector
             config = DetectorConfig.from_json(stored["config"])
@@ -452,11 +439,18 @@ class Detector:
             detector.format_ = LogFormat.from_json(stored["log_format"])
             detector.training_ = dict(stored["training"])
             detector.notes_ = list(stored["notes"])
-            timing = Timing(float(stored["timing"]["step_seconds"]), float(stored["timing"]["mean_step_seconds"]))
+            detector._timing = Timing(
+                *(float(stored["timing"][name]) for name in ("step_seconds", "mean_step_seconds"))
+            )
+            limits = stored.get("quality_limits")  # detectors of earlier versions have none
+            unknown = QualityLimits.unknown(len(schema))
+            detector.quality_limits_ = unknown if limits is None else QualityLimits.from_json(limits)
+            detector._context_rows = stored.get("context_rows")
         except (KeyError, TypeError, ValueError, UsageError) as err:
             raise ArtefactError(f"detector.json is incomplete: {err}", where=where, hint="fit again") from err
-        scaler, imputer, model = model_from_arrays(config, len(schema), contents.weights)
-        detector._parts = (scaler, imputer, timing, model)
+        detector._parts = ModelParts.from_arrays(config, len(schema), contents.weights)
+        if has_model:
+            detector._parts.built()
         detector._calibration = Calibration.from_parts(contents.calibration, contents.calibration_arrays)
         return detector
 
@@ -465,18 +459,18 @@ class Detector:
             raise UsageError("the detector has not been fitted", hint="call fit first, or sensorad.load")
         return self._calibration
 
-    def _later_format(self) -> LogFormat:
-        """The learned format for a later log: without labels, and with modes only where they have lines."""
-        mode = self.format_.mode if self.line_.by_mode else None
-        return replace(self.format_, sensors=None, label=None, mode=mode)
+
+def _once_in(returns: ReturnPeriods) -> Callable[[float], float]:
+    """Return period in days of one score; the highest answer means "at least"."""
+    return lambda score: float(returns.days(score))
 
 
-def _default_rule(config: DetectorConfig, timing: Timing) -> EventRule:
+def _default_rule(config: DetectorConfig, timing: Timing, window_rows: int) -> EventRule:
     lags = config.lags if config.has_linear_part else 1
     return EventRule(
         merge_gap_rows=config.length,
         echo_rows=lags,
-        window_rows=config.length + lags,
+        window_rows=window_rows,
         step_seconds=timing.step_seconds,
     )
 
@@ -488,8 +482,14 @@ def _settled_format(source: SortedLog) -> LogFormat:
     return replace(form, time=source.log.time_name) if has_column else form
 
 
-def load(path: str | os.PathLike[str]) -> Detector:
+def load(path: str | os.PathLike[str], *, has_model: bool = True) -> Detector:
     """Read a saved detector; everything is checked before it is used, and nothing in it is ever executed.
+
+    Parameters
+    ----------
+    has_model
+        False: the model is put together only if it is asked for. Stored scores need none: they can be calibrated and
+        turned into events without torch.
 
     Raises
     ------
@@ -498,4 +498,4 @@ def load(path: str | os.PathLike[str]) -> Detector:
     StorageError
         There is no such directory.
     """
-    return Detector._from_artefact(read_artefact(path), os.fspath(path))
+    return Detector._from_artefact(read_artefact(path), os.fspath(path), has_model=has_model)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,45 @@ from sensorad.errors import ArtefactError
 from sensorad.models import RidgeAutoregression, WindowPCA, model_kind
 from sensorad.scoring import ErrorModel, LinearErrors
 
-__all__ = ["model_arrays", "model_from_arrays"]
+__all__ = ["ModelParts", "model_arrays", "model_from_arrays"]
+
+
+_Built = tuple[SensorScaler, GaussianImputer, ErrorModel]
+
+
+class ModelParts:
+    """Scaler, imputer and model of a detector; those of a saved one are put together when they are first asked for.
+
+    So whoever needs the weights as such, or no model at all, does not wait for one to be built (nor for torch).
+    """
+
+    def __init__(self, scaler: SensorScaler, imputer: GaussianImputer, model: ErrorModel) -> None:
+        self.arrays: Mapping[str, NDArray[Any]] = model_arrays(scaler, imputer, model)
+        self._build: Callable[[], _Built] = lambda: (scaler, imputer, model)
+
+    @classmethod
+    def from_arrays(cls, config: DetectorConfig, n_sensors: int, arrays: Mapping[str, NDArray[Any]]) -> ModelParts:
+        """The parts that ``arrays`` hold; what they hold is checked when it is put together."""
+        parts = cls.__new__(cls)
+        parts.arrays = arrays
+        parts._build = cache(lambda: model_from_arrays(config, n_sensors, arrays))
+        return parts
+
+    def built(self) -> _Built:
+        """All three; raises `ArtefactError` where the arrays are not those of the settings."""
+        return self._build()
+
+    @property
+    def scaler(self) -> SensorScaler:
+        return self.built()[0]
+
+    @property
+    def imputer(self) -> GaussianImputer:
+        return self.built()[1]
+
+    @property
+    def model(self) -> ErrorModel:
+        return self.built()[2]
 
 
 def model_arrays(scaler: SensorScaler, imputer: GaussianImputer, model: ErrorModel) -> dict[str, NDArray[Any]]:

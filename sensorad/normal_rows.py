@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sensorad.data import GaussianImputer, SensorScaler, Timing
 from sensorad.errors import TooLittleDataError
+from sensorad.events import QualityLimits
 from sensorad.scoring.crossfit import Stretch
 from sensorad.scoring.engine import LEAST_SENSORS
 from sensorad.types import RowBlock, SensorSchema
@@ -37,6 +38,8 @@ class NormalRows:
         Machine of each stretch.
     modes : list of (T,) int32, or None
         Operating mode of each row of each stretch, a position in ``mode_names``; None in a log without modes.
+    quality : QualityLimits
+        How long sensors stand still or lack values when all is well.
     counts : dict of str to int
         What was read, left out and why.
     fingerprint
@@ -51,6 +54,7 @@ class NormalRows:
     machines: list[int]
     modes: list[NDArray[np.int32]] | None = None
     mode_names: Sequence[str] = ()
+    quality: QualityLimits = field(default_factory=lambda: QualityLimits.unknown(0))
     counts: dict[str, int] = field(default_factory=dict)
     fingerprint: str = ""
 
@@ -124,6 +128,7 @@ def read_normal_rows(blocks: Iterable[RowBlock], schema: SensorSchema, length: i
         machines=[code for code, _, _, _ in pieces],
         modes=modes if len(modes) == len(pieces) else None,
         mode_names=max((rows.mode_names for rows in machines.values()), key=len),
+        quality=QualityLimits.fit(machines.values(), schema, timing.step_seconds),
         counts=counts,
         fingerprint=digest.hexdigest(),
     )

@@ -26,6 +26,7 @@ COMMANDS = {
     "score": "Score every row of a log.",
     "calibrate": "Set a new threshold without retraining.",
     "events": "Turn stored scores into events without a model run.",
+    "diff": "List the events that another calibration would gain and lose.",
     "label": "Say of an event that it was a fault or a false alarm.",
     "inspect": "Say what a detector has learned and promises.",
     "data": "List, fetch or make data sets.",

@@ -68,8 +68,7 @@ class LogOptions:
             said = {"time": None, "time_unit": None} | said
         elif "time" in said:
             said = {"time_step_seconds": None} | said
-        base = replace(learned, sensors=None, label=None, mode=None)
-        return replace(base, **said)
+        return replace(learned, **said)
 
     def label_format(self) -> LogFormat:
         """The format of a label table: zone and unit of its times, name of its group column."""

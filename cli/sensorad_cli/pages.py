@@ -13,13 +13,15 @@ from sensorad_cli.blocks import paired
 
 if TYPE_CHECKING:
     from sensorad.detector import Detector
+    from sensorad.findings import Findings
     from sensorad.logs import Labels, SensorLog, StoredScores
     from sensorad.types import Event
     from sensorad_cli.output import Progress
 
-__all__ = ["label_intervals", "report_on_detector", "report_on_scores"]
+__all__ = ["calibration_figures", "label_intervals", "report_on_detector", "report_on_scores"]
 
 ROWS = 16_384
+CURVE_POINTS = 120
 
 
 def report_on_detector(detector: Detector, title: str) -> ReportData:
@@ -29,6 +31,7 @@ def report_on_detector(detector: Detector, title: str) -> ReportData:
         subtitle="What the detector has learned, and what its alarm line promises",
         card=detector.describe(),
         threshold=_threshold(detector),
+        calibration=calibration_figures(detector),
         calibration_scores=detector.normal_quantiles_,
         notes=detector.notes_,
     )
@@ -58,14 +61,18 @@ def report_on_scores(
     DataError
         The log is not the one that was scored.
     """
-    timeline = TimelineSampler()
+    timeline = TimelineSampler(line=stored.line)
+    findings = None if detector is None else detector.findings()
     steps: list[float] = []
     for block in stored.blocks(ROWS):
         timeline.add(block)
+        if findings is not None and not stored.metadata.get("n_unsorted"):
+            findings.update(block)
         steps += _step_seconds(block.time, block.group)
         progress("reading scores", sum(timeline.status_counts.values()) / max(1, stored.n_rows))
     traces = TraceSampler(stored.schema)
-    snippets = SnippetSampler(stored.schema, events, row_seconds=float(np.median(steps)) if steps else 60.0)
+    row_seconds = float(np.median(steps)) if steps else 60.0
+    snippets = SnippetSampler(stored.schema, events, row_seconds=row_seconds, line=stored.line)
     if log is not None:
         n_rows = 0
         for rows, scores in paired(log.blocks(ROWS), stored.blocks(ROWS), ", ".join(log.files)):
@@ -90,11 +97,50 @@ def report_on_scores(
         status_counts=timeline.status_counts,
         reason_counts=timeline.reason_counts,
         labels=labels,
+        calibration={} if detector is None else calibration_figures(detector),
         calibration_scores=None if detector is None else detector.normal_quantiles_,
+        bands={} if detector is None else detector.bands_,
+        stale={} if findings is None else _stale(findings),
         runtime=runtime or {},
         notes=[*notes, *(detector.notes_ if detector is not None else [])],
         warnings=[f"{name} was not scored: {error}" for name, error in stored.metadata.get("bad_files", {}).items()],
     )
+
+
+def calibration_figures(detector: Detector) -> dict[str, Any]:
+    """What the calibration says about other lines and rarer scores, as `ReportData.calibration` has it."""
+    result, returns = detector.threshold_result_, detector.returns_
+    if returns is None:
+        return {}
+    line = result.threshold
+    levels = np.geomspace(min(line, float(returns.levels[0])), max(2.0 * line, float(returns.levels[-1])), CURVE_POINTS)
+    days = returns.days(levels)
+    is_told = days < days.max()  # from there on the answer is only "rarer than that"
+    return {
+        "curve": {"threshold": levels[is_told].tolist(), "events_per_day": (1.0 / days[is_told]).tolist()},
+        "tail": {
+            "score": levels[is_told].tolist(),
+            "return_days": days[is_told].tolist(),
+            "calibration_days": returns.n_days,
+            "cap_days": float(days.max()),
+        },
+    }
+
+
+def _stale(findings: Findings) -> dict[str, Any]:
+    findings.finish()
+    verdict = findings.stale
+    if verdict is None:
+        return {}
+    return {
+        "is_stale": verdict.is_stale,
+        "statement": verdict.statement(),
+        "since": None if verdict.since is None else f"{np.datetime64(verdict.since, 'ns').astype('datetime64[s]')}Z",
+        "weeks": [
+            {"start": week.start // 10**6, "n_events": week.n_events, "upper": week.upper, "days": week.days_observed}
+            for week in verdict.weeks
+        ],
+    }
 
 
 def label_intervals(labels: Labels) -> list[LabelInterval]:

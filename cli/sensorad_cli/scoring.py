@@ -12,10 +12,11 @@ from sensorad_cli.tally import Tally
 if TYPE_CHECKING:
     from sensorad.detector import Detector
     from sensorad.logs import SortedLog
+    from sensorad.monitoring import StaleVerdict
     from sensorad.scoring import ScoringEngine
     from sensorad.types import Event
 
-__all__ = ["ScoringRun", "score_to_files", "scorer_of"]
+__all__ = ["ScoringRun", "in_order", "score_to_files"]
 
 
 @dataclass
@@ -24,6 +25,12 @@ class ScoringRun:
 
     tally: Tally
     events: list[Event] = field(default_factory=list)
+    stale: StaleVerdict | None = None
+
+    @property
+    def alarms(self) -> list[Event]:
+        """Events about the plant; the others speak of the data."""
+        return [event for event in self.events if event.kind != "quality"]
 
 
 def score_to_files(
@@ -48,7 +55,7 @@ def score_to_files(
     from sensorad.logs import ScoreWriter, write_events
 
     run = ScoringRun(Tally(detector.line_))
-    builder = detector.event_builder()
+    findings = detector.findings()
     reader = log.log
     with ScoreWriter(
         scores,
@@ -62,12 +69,15 @@ def score_to_files(
         time_unit=reader.time_unit,
         mode_name=reader.format.mode,
     ) as writer:
-        for block in detector.score_blocks(log, engine=engine):
+        for rows, block in detector.score_pairs(log, engine=engine):
             writer.write(block)
             run.tally.add(block)
-            run.events += builder.update(block)
+            run.events += findings.update(block, rows)
             progress("scoring", run.tally.n_rows / reader.n_rows if reader.n_rows else None)
-        run.events += builder.finish()
+        run.events += findings.finish()
+        run.events.sort(key=in_order)
+        run.stale = findings.stale
+        writer.quality_events = [event for event in run.events if event.kind == "quality"]
         run.tally.check(None if reader.bad_files else reader.n_rows)
         # Inside: scores without the events that were asked for would look like a finished run.
         if events is not None:
@@ -75,9 +85,9 @@ def score_to_files(
     return run
 
 
-def scorer_of(detector: Detector) -> dict[str, str]:
-    """What decides a score: weights and scheme. A detector with a new alarm line still has the same."""
-    return {"weights": detector.weights_hash_, "score": detector.config.score}
+def in_order(event: Event) -> tuple[int, str, str]:
+    """Key that puts events in the order in which they are written, whatever order they were found in."""
+    return event.start, event.group, event.event_id
 
 
 def _origin(detector: Detector, log: SortedLog) -> dict[str, Any]:
@@ -87,5 +97,5 @@ def _origin(detector: Detector, log: SortedLog) -> dict[str, Any]:
         "bad_files": {name: str(error) for name, error in log.log.bad_files.items()},
         "n_unsorted": log.n_unsorted,
         "rule": detector.rule_.to_json(),
-        "detector": scorer_of(detector),
+        "detector": detector.scorer_,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,10 @@ from sensorad.alarm_line import AlarmLine
 from sensorad.errors import SensoradError
 from sensorad.types import REASONS, STATUSES, Event, ScoreBlock
 
-__all__ = ["Tally", "event_rows"]
+if TYPE_CHECKING:
+    from sensorad.monitoring import StaleVerdict
+
+__all__ = ["Tally", "event_rows", "stale_rows"]
 
 
 class Tally:
@@ -73,20 +76,34 @@ class Tally:
 
 
 def event_rows(events: Sequence[Event]) -> list[tuple[str, str]]:
-    """How many events of which kind, and the most severe one, in words."""
-    if not events:
-        return [("events", "none")]
-    kinds = ", ".join(f"{n} {kind}" for kind, n in _kinds(events).items())
+    """How many events of which kind, and the most severe one, in words; those about the data in a line of their own."""
+    alarms = [event for event in events if event.kind != "quality"]
+    findings = Counter(event.reason for event in events if event.kind == "quality")
+    lines = [("events", "none")]
+    if alarms:
+        kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(Counter(event.kind for event in alarms).items()))
+        lines = [("events", f"{len(alarms):,} ({kinds})"), ("most severe", _worst_in_words(alarms))]
+    if findings:
+        reasons = ", ".join(f"{n:,} {reason}" for reason, n in sorted(findings.items()))
+        lines.append(("data quality", f"{findings.total():,} ({reasons}), apart from the events above"))
+    return lines
+
+
+def stale_rows(verdict: StaleVerdict | None) -> list[tuple[str, str]]:
+    """Whether the calibration still describes what was scored, in words."""
+    return [] if verdict is None else [("calibration", verdict.statement())]
+
+
+def _worst_in_words(events: Iterable[Event]) -> str:
     worst = max(events, key=lambda event: event.severity)
     when = np.datetime_as_string(np.datetime64(worst.peak, "ns"), unit="s")
     machine = f" on {worst.group}" if worst.group else ""
     blamed = ", ".join(f"{name} {share:.0%}" for name, share in zip(worst.sensors[:3], worst.shares, strict=False))
-    lines = [("events", f"{len(events):,} ({kinds})")]
-    return [
-        *lines,
-        ("most severe", f"{worst.severity:.2f} x the alarm line at {when}Z{machine}: {blamed or 'no sensor'}"),
-    ]
+    rarity = f", once in {_rarity(worst.return_days)} on normal data" if worst.return_days else ""
+    return f"{worst.severity:.2f} x the alarm line at {when}Z{machine}{rarity}: {blamed or 'no sensor'}"
 
 
-def _kinds(events: Iterable[Event]) -> dict[str, int]:
-    return dict(sorted(Counter(event.kind for event in events).items()))
+def _rarity(days: float) -> str:
+    from sensorad.thresholds import describe_days
+
+    return describe_days(days)

@@ -144,7 +144,8 @@ def run_demo(
     run, rows_per_second = score_faulty(files, detector, force, progress)
     say(
         "Scoring",
-        f"{run.tally.n_rows:,} new rows at {rows_per_second:,.0f} rows a second: {len(run.events)} alarm events.",
+        f"{run.tally.n_rows:,} new rows at {rows_per_second:,.0f} rows a second: {len(run.alarms)} alarm events, "
+        f"and {len(run.events) - len(run.alarms)} findings about the data.",
     )
     faults = known_faults(files.labels)
     verdict = judge_run(run, faults, detector)
@@ -205,7 +206,7 @@ def judge_run(run: ScoringRun, faults: Sequence[KnownFault], detector: Detector)
     faulty_days = sum(fault.end - fault.start for fault in faults) / 1e9 / SECONDS_PER_DAY
     days = run.tally.n_rows * step / SECONDS_PER_DAY - faulty_days
     alarms = [event for event in run.events if event.kind != "quality"]
-    return judge(alarms, faults, days=days, echo_seconds=detector.rule_.window_rows * step)
+    return judge(alarms, faults, days=days, echo_seconds=(detector.config_.length + detector.config_.lags) * step)
 
 
 def verdict_in_words(verdict: Verdict) -> str:

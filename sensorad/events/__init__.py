@@ -6,6 +6,8 @@ from sensorad.events.decluster import cluster_peaks
 from sensorad.events.difference import EventDifference, event_difference
 from sensorad.events.identity import event_id
 from sensorad.events.kinds import event_kind
+from sensorad.events.quality import QualityMonitor
+from sensorad.events.quality_limits import QualityLimits
 from sensorad.events.rule import EventRule
 from sensorad.events.spans import EventSpans, event_spans
 
@@ -15,6 +17,8 @@ __all__ = [
     "EventDifference",
     "EventRule",
     "EventSpans",
+    "QualityLimits",
+    "QualityMonitor",
     "cluster_peaks",
     "counted_rows",
     "event_curve",

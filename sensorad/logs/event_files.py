@@ -26,6 +26,9 @@ __all__ = ["event_table", "read_events", "write_events"]
 
 TIMES = ("start", "end", "peak")
 LISTS = ("shares", "expected", "actual")
+ONSETS = "onset_seconds"
+"""After the start of the event: exact to the nanosecond for events of up to 100 days."""
+
 PLAIN = ("severity", "score", "n_rows", "sensors", "return_days", "reason")
 BLOCK_ROWS = 4_096
 
@@ -85,9 +88,9 @@ def _schema(group_name: str | None, unit: StampUnit) -> pa.Schema:
     stamp, floats = pa.timestamp(unit, "UTC"), pa.list_(pa.float32())
     columns = [("event_id", pa.string()), *([(group_name, pa.string())] if group_name is not None else [])]
     columns += [(name, stamp) for name in TIMES]
-    columns += [("kind", pa.string()), ("reason", pa.string()), ("severity", pa.float64())]
-    columns += [("return_days", pa.float64()), ("score", pa.float64()), ("n_rows", pa.int64())]
-    columns += [("sensors", pa.list_(pa.string())), *((name, floats) for name in LISTS), ("onsets", pa.list_(stamp))]
+    columns += [("kind", pa.string()), ("severity", pa.float64()), ("score", pa.float64()), ("n_rows", pa.int64())]
+    columns += [("sensors", pa.list_(pa.string())), *((name, floats) for name in LISTS)]
+    columns += [("return_days", pa.float64()), (ONSETS, pa.list_(pa.float64())), ("reason", pa.string())]
     names = [name for name, _ in columns]
     if len(set(names)) < len(names):
         raise SchemaError(f"group column {group_name!r} has the name of an event column", hint="rename it")
@@ -100,22 +103,19 @@ def _batch(events: Sequence[Event], group_name: str | None) -> pa.RecordBatch:
     if group_name is None and any(event.group for event in events):
         raise UsageError("events have groups, but the group column has no name")
     times = {name: np.array([getattr(event, name) for event in events], np.int64) for name in TIMES}
-    onsets = np.array([onset for event in events for onset in event.onsets], np.int64)
-    unit = finest_unit(np.concatenate([*times.values(), onsets]))
-    bounds = np.cumsum([0, *(len(event.onsets) for event in events)], dtype=np.int32)
+    unit = finest_unit(np.concatenate(list(times.values())))
     columns = {name: time_in(time, unit) for name, time in times.items()}
     columns |= {"event_id": [event.event_id for event in events], "kind": [event.kind for event in events]}
     if group_name is not None:
         columns[group_name] = [event.group for event in events]
-    columns["onsets"] = pa.ListArray.from_arrays(bounds, time_in(onsets, unit))
+    columns[ONSETS] = [[(onset - event.start) / 1e9 for onset in event.onsets] for event in events]
     for name in PLAIN:
         columns[name] = [_nullable(getattr(event, name)) for event in events]
     for name in LISTS:
         columns[name] = [[None if np.isnan(x) else x for x in getattr(event, name)] for event in events]
     schema = _schema(group_name, unit)
     arrays = [
-        columns[field.name] if field.name in (*TIMES, "onsets") else pa.array(columns[field.name], field.type)
-        for field in schema
+        columns[field.name] if field.name in TIMES else pa.array(columns[field.name], field.type) for field in schema
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
@@ -127,9 +127,7 @@ def _nullable(value: Any) -> Any:
 def _events(batch: pa.RecordBatch, metadata: dict[str, Any]) -> Iterable[Event]:
     group, notes = metadata["group"], metadata["notes"]
     times = [stamps_of(batch.column(name)).tolist() for name in TIMES]
-    listed = batch.column("onsets")
-    onsets, bounds = stamps_of(listed.flatten()).tolist(), listed.offsets.to_pylist()
-    names = [field.name for field in batch.schema if field.name not in (*TIMES, "onsets")]
+    names = [field.name for field in batch.schema if field.name not in TIMES]
     for number, row in enumerate(batch.select(names).to_pylist()):
         start, end, peak = (column[number] for column in times)
         shares, expected, actual = (tuple(np.nan if x is None else x for x in row[name]) for name in LISTS)
@@ -149,6 +147,6 @@ def _events(batch: pa.RecordBatch, metadata: dict[str, Any]) -> Iterable[Event]:
             actual=actual,
             note=notes.get(row["event_id"], ""),
             return_days=row["return_days"],
-            onsets=tuple(onsets[bounds[number] - bounds[0] : bounds[number + 1] - bounds[0]]),
+            onsets=tuple(start + round(seconds * 1e9) for seconds in row[ONSETS]),
             reason=row["reason"],
         )

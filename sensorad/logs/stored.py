@@ -12,6 +12,7 @@ import numpy as np
 from sensorad.alarm_line import AlarmLine
 from sensorad.errors import DataError
 from sensorad.logs.failures import Place, reading
+from sensorad.logs.footnotes import quality_of
 from sensorad.logs.names import NameTable
 from sensorad.logs.parquet_files import check_footer, open_parquet, refuse_other_content, verified_batches
 from sensorad.logs.score_columns import ScoreColumns, unit_of
@@ -35,6 +36,8 @@ class StoredScores:
     mode_name : str or None
     line : AlarmLine or None
     n_rows : int
+    quality_events : list of Event
+        What was found wrong with the data when the log was scored.
 
     Raises
     ------
@@ -49,6 +52,7 @@ class StoredScores:
         with reading(label), open_parquet(self.path) as file:
             check_footer(file, label)
             stored, self.n_rows = file.schema_arrow, file.metadata.num_rows
+            self.quality_events = quality_of(file.metadata.metadata, label)
         self.metadata: dict[str, Any] = unsealed(stored.metadata, kind="scores", label=label)
         self.schema = SensorSchema.from_json(self.metadata["sensors"])
         self.time_name: str = self.metadata["time"]

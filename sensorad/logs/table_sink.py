@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,11 +48,13 @@ class ParquetSink:
         if self._n_held >= ROW_GROUP:
             self._flush(self._n_held // ROW_GROUP * ROW_GROUP)
 
-    def close(self, complete: bool) -> None:
-        """Write what is held and the footer, or just let go of the file."""
+    def close(self, complete: bool, footnote: Mapping[str, str] | None = None) -> None:
+        """Write what is held and the footer, with ``footnote`` in it, or just let go of the file."""
         with writing(self._label):
             if complete:
                 self._flush(self._n_held)
+                if footnote:
+                    self._writer.add_key_value_metadata(dict(footnote))
             self._writer.close()
 
     def _flush(self, n_rows: int) -> None:
@@ -86,7 +89,8 @@ class CsvSink:
         with writing(self._label):
             self._writer.write_batch(_as_cells(batch))
 
-    def close(self, complete: bool) -> None:
+    def close(self, complete: bool, footnote: Mapping[str, str] | None = None) -> None:
+        """Let go of the file; CSV has no place for a footnote."""
         with writing(self._label):
             self._writer.close()
 

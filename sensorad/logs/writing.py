@@ -15,11 +15,12 @@ import numpy as np
 from sensorad.alarm_line import AlarmLine
 from sensorad.errors import DataError, UsageError
 from sensorad.logs.atomic import NewFile
+from sensorad.logs.footnotes import quality_footnote
 from sensorad.logs.frames import TableKind, convert_table
 from sensorad.logs.score_columns import ScoreColumns, StampUnit, finest_unit
 from sensorad.logs.sealed_json import FORMAT, sealed
 from sensorad.logs.table_sink import ROW_GROUP, CsvSink, ParquetSink, open_sink
-from sensorad.types import ScoreBlock, SensorSchema
+from sensorad.types import Event, ScoreBlock, SensorSchema
 
 __all__ = ["ScoreWriter", "score_table"]
 
@@ -47,6 +48,13 @@ class ScoreWriter:
         Resolution of the time column (`SensorLog.time_unit`); None takes what the first block needs.
     mode_name
         Name of the log's column of operating modes, where it has one.
+
+    Attributes
+    ----------
+    n_rows : int
+        Rows written so far.
+    quality_events : list of Event
+        To be kept beside the scores of a Parquet file; may be filled until the writer is closed.
 
     Raises
     ------
@@ -110,6 +118,7 @@ class ScoreWriter:
         self._layout: ScoreColumns | None = None
         self._last_index = -1
         self.n_rows = 0
+        self.quality_events: list[Event] = []
 
     def __enter__(self) -> ScoreWriter:
         self._temporary = self._file.__enter__()
@@ -139,7 +148,8 @@ class ScoreWriter:
             if kind is None:
                 for block in _by_index(self._held):
                     self._write(block)
-                self._sink_for(None).close(complete=True)
+                footnote = quality_footnote(self.quality_events) if self.quality_events else None
+                self._sink_for(None).close(complete=True, footnote=footnote)
         except BaseException as err:
             self._discard()
             self._file.__exit__(type(err), err, err.__traceback__)

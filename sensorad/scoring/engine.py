@@ -21,7 +21,7 @@ from sensorad.scoring.schemes import Scheme
 from sensorad.scoring.top import write_top_sensors
 from sensorad.types import REASONS, STATUSES, RowBlock, ScoreBlock
 
-__all__ = ["ScoringEngine"]
+__all__ = ["ScoringEngine", "context_rows"]
 
 BLIND_ROWS = 5
 """Rows without enough sensors that are bridged by filled values; after more of them a new segment starts."""
@@ -68,7 +68,7 @@ class ScoringEngine:
     @property
     def context_rows(self) -> int:
         """Rows before a row that its score depends on."""
-        return max(self.model.context_rows + self.scheme.memory_rows - 1, self.length - 1)
+        return context_rows(self.model, self.scheme, self.length)
 
     def score(self, block: RowBlock) -> ScoreBlock:
         """Scores of the next rows, in the order in which they came; each machine's times must not fall."""
@@ -211,6 +211,11 @@ class ScoringEngine:
         is_scored = (status == STATUSES.index("scored")) | (status == STATUSES.index("degraded"))
         result.status[rows], result.reason[rows] = status, reason
         result.score[rows] = np.where(is_scored, score[new], np.nan)
+
+
+def context_rows(model: ErrorModel, scheme: Scheme, length: int) -> int:
+    """Rows before a row that its score depends on: what errors look back, and what smoothing adds to that."""
+    return max(model.context_rows + scheme.memory_rows - 1, length - 1)
 
 
 def _blind_rows_before(is_blind: NDArray[np.bool_], starts: NDArray[np.bool_], carried: int) -> NDArray[np.int64]:

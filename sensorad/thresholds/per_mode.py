@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from sensorad.errors import DataError
 from sensorad.events import EventRule
 from sensorad.thresholds.base import CalibrationScores, ThresholdMethod, ThresholdResult
+from sensorad.thresholds.budget import BudgetThreshold
 from sensorad.thresholds.counting import expected_rate
 
 __all__ = ["PerModeThreshold"]
@@ -68,9 +69,13 @@ class PerModeThreshold:
         observed = list(_observed_modes(scores))
         if len(observed) < 2:
             return pooled
+        # A mode with too little data borrows from the others before it extrapolates.
+        method = self.method
+        if isinstance(method, BudgetThreshold):
+            method = replace(method, is_extrapolated_if_short=False)
         for name in observed:
             try:
-                own[name] = self.method.fit(scores.of_mode(name), rule)
+                own[name] = method.fit(scores.of_mode(name), rule)
             except DataError:  # too little of it, or nothing moves in it
                 refused.append(name)
         result = replace(pooled, modes=own)

@@ -19,9 +19,16 @@ from numpy.typing import NDArray
 from score_processes import MODES, PROCESSES, ROWS_PER_DAY, simulated, simulated_modes
 
 from sensorad.alarm_line import AlarmLine
-from sensorad.errors import SensoradError
+from sensorad.errors import SensoradError, TooLittleDataError
 from sensorad.events import EventRule, event_curve, event_spans
-from sensorad.thresholds import Budget, CalibrationScores, PerModeThreshold, ThresholdMethod, threshold_class
+from sensorad.thresholds import (
+    Budget,
+    CalibrationScores,
+    PerModeThreshold,
+    ReturnPeriods,
+    ThresholdMethod,
+    threshold_class,
+)
 
 RULE = EventRule(step_seconds=60.0)
 TRUTH_DAYS = 4_000.0
@@ -51,7 +58,7 @@ ASKED: dict[str, Callable[[Budget], ThresholdMethod]] = {
 """Methods that know what was asked for."""
 
 EXTRAPOLATED: dict[str, Callable[[Budget], ThresholdMethod]] = {
-    "budget, extrapolated": lambda budget: threshold_class("budget")(budget=budget, extrapolate=True),
+    "budget, extrapolated": lambda budget: threshold_class("budget")(budget=budget, is_extrapolated_if_short=True),
 }
 
 UNASKED: dict[str, Callable[[Budget], ThresholdMethod]] = {
@@ -122,6 +129,26 @@ def judge(name: str, n: int) -> list[dict[str, object]]:
                 }
             )
     return rows
+
+
+RETURN_SHARES = (0.1, 0.3, 1.0)
+"""Return periods that are put to the test, in calibration lengths."""
+
+
+def judge_returns(name: str, n: int, days: float) -> list[float]:
+    """How often events come that are said to come once in R days, over once in R days; mean over calibrations."""
+    truth = TrueRate(name)
+    ratios: list[NDArray[np.float64]] = []
+    for calibration in range(n):
+        draws = np.random.default_rng([SEED, 4, list(PROCESSES).index(name), round(days), calibration])
+        try:
+            returns = ReturnPeriods.fit(simulated(PROCESSES[name], days, draws), RULE)
+        except TooLittleDataError:
+            continue
+        said = np.array([share * days for share in RETURN_SHARES])
+        levels = np.interp(-np.log(1.0 / said), -np.log(returns.rates), returns.levels)
+        ratios.append(truth(levels) * said)
+    return np.mean(ratios, axis=0).tolist() if ratios else [float("nan")] * len(RETURN_SHARES)
 
 
 def judge_modes(n: int, days: float = 60.0) -> list[str]:
@@ -218,7 +245,13 @@ def main() -> None:
         print("\n".join(table(rows, SHORT, EXTRAPOLATED, what)) + "\n")
     print(f"Methods that cannot be asked for a rate, {QUESTIONS[0].days:g} days\n")
     print("\n".join(table(rows, QUESTIONS[0], UNASKED, "events a day")) + "\n")
-    print("Five operating modes of different loudness\n")
+    heads = [f"{days:g} days, R = {share:g} x" for days in (14, 60) for share in RETURN_SHARES]
+    print("Events that are said to come once in R days: realised / said\n")
+    print(f"| process | {' | '.join(heads)} |\n|---|{'---|' * len(heads)}")
+    for name in PROCESSES:
+        cells = [f"{value:.2f}" for days in (14.0, 60.0) for value in judge_returns(name, options.calibrations, days)]
+        print(f"| {name} | {' | '.join(cells)} |")
+    print("\nFive operating modes of different loudness\n")
     print("\n".join(judge_modes(max(2, options.calibrations // 10))))
 
 

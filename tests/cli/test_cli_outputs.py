@@ -70,7 +70,8 @@ def test_the_files_say_what_they_are(workshop: Path, scored: Frame) -> None:
     assert scored["severity"].dropna().to_numpy() == pytest.approx(scored["score"].dropna() / about["threshold"])
     events = pd.read_parquet(workshop / "events.parquet")
     names = ["event_id", "start", "end", "peak", "kind", "severity", "score", "n_rows"]
-    assert list(events.columns) == [*names, "sensors", "shares", "expected", "actual"]
+    names += ["sensors", "shares", "expected", "actual", "return_days", "onset_seconds", "reason"]
+    assert list(events.columns) == names
 
 
 def test_pipes_in_and_out(workshop: Path, scored: Frame, new_log: Frame) -> None:

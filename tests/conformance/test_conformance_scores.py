@@ -140,9 +140,7 @@ def test_an_untrained_network_works_as_a_control(case: Case) -> None:
 @pytest.mark.parametrize("case", ALONE, ids=str)
 def test_a_network_alone_has_no_linear_part(case: Case) -> None:
     from sensorad import Detector
-    from sensorad.model_parts import model_arrays
 
-    scaler, imputer, _, model = detector_of(case)._parts
-    names = set(model_arrays(scaler, imputer, model))
+    names = set(detector_of(case)._parts.arrays)
     assert not any(name.startswith(("pca.", "autoregression.")) for name in names)
     assert Detector(model=case.model, linear_part=None).config.has_linear_part is False

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 HEAVY = {"torch", "pandas", "polars", "sklearn", "matplotlib", "plotly", "onnxruntime"}
-COMMANDS = (
-    *("bench", "calibrate", "data", "demo", "diff", "events", "fit", "inspect", "label", "report", "score"),
-)
+COMMANDS = (*("bench", "calibrate", "data", "demo", "diff", "events", "fit", "inspect", "label", "report", "score"),)
 
 
 def loaded_by(*arguments: str, cwd: Path) -> tuple[set[str], str]:

@@ -13,7 +13,6 @@ from sensorad import Detector
 from sensorad.config import DetectorConfig
 from sensorad.errors import TooLittleDataError, UsageError
 from sensorad.logs import LogFormat, SensorLog, SortedLog
-from sensorad.model_parts import model_arrays
 from sensorad.normal_rows import LEAST_WINDOWS, NormalRows, read_normal_rows
 from sensorad.thresholds import QuantileThreshold
 
@@ -35,8 +34,7 @@ def _read(log: pd.DataFrame, **form: str) -> NormalRows:
 
 
 def _learned(detector: Detector) -> dict[str, np.ndarray]:
-    scaler, imputer, _, model = detector._parts
-    return {**model_arrays(scaler, imputer, model), **detector._calibration.to_parts()[1]}
+    return {**detector._parts.arrays, **detector._calibration.to_parts()[1]}
 
 
 def test_rows_labelled_anomalous_teach_nothing() -> None:

@@ -108,5 +108,5 @@ def test_a_loaded_detector_that_is_fitted_again_gets_the_rule_of_its_new_log(tmp
 def test_a_network_alone_is_not_gated() -> None:
     detector = sensorad.Detector(model="lstm", linear_part=None, objective="plain", epochs=1, window=10)
     detector.fit(plant_rows(n_rows=600))
-    assert float(detector._parts[3].module.get_buffer("gate")) == 1.0
+    assert float(detector._parts.model.module.get_buffer("gate")) == 1.0
     assert "linear part" not in detector.training_["roles"]["error statistics and threshold"]

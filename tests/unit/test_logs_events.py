@@ -40,8 +40,8 @@ EVENTS = [
     )
     for n in range(7)
 ]
-COLUMNS = ["event_id", "machine", "start", "end", "peak", "kind", "reason", "severity", "return_days", "score"]
-COLUMNS += ["n_rows", "sensors", "shares", "expected", "actual", "onsets"]
+COLUMNS = ["event_id", "machine", "start", "end", "peak", "kind", "severity", "score", "n_rows"]
+COLUMNS += ["sensors", "shares", "expected", "actual", "return_days", "onset_seconds", "reason"]
 
 
 def plain(events: list[Event]) -> list[str]:
@@ -96,7 +96,7 @@ def test_csv_holds_no_formula(tmp_path: Path) -> None:
     assert header == COLUMNS
     assert cells[1] == "'+1"
     assert cells[2] == "2024-06-01T12:33:20.000000Z"
-    assert cells[11:13] == ["'=cmd();PI-7", "0.75;0.25"]
+    assert cells[9:11] == ["'=cmd();PI-7", "0.75;0.25"]
 
 
 @pytest.mark.parametrize(("kind", "library"), [("pandas", pd), ("polars", pl), ("arrow", pa), ("files", pa)])

@@ -10,7 +10,7 @@ from sensorad_cli.event_options import EventOptions, event_options
 from sensorad_cli.files import STANDARD, claim_output, written
 from sensorad_cli.group import command as make_command
 from sensorad_cli.output import Output
-from sensorad_cli.stored import open_scores, stored_blocks
+from sensorad_cli.scoring import in_order
 from sensorad_cli.tally import Tally, event_rows
 
 if TYPE_CHECKING:
@@ -51,26 +51,27 @@ def command(
     output = ctx.ensure_object(Output)
     output.stdout_is_data = target == STANDARD
     path = claim_output(target, force=force, inputs=[scores, model])
-    detector = sensorad.load(model)
+    detector = sensorad.load(model, has_model=False)
     rule = event_options.rule(detector.rule_)
-    line = detector.line_ if threshold is None else AlarmLine(threshold)
-    stored = open_scores(scores, detector)
+    line = None if threshold is None else AlarmLine(threshold)
+    stored = detector.open_scores(scores)
     builder = detector.event_builder(line, rule)
-    tally = Tally(line)
+    tally = Tally(line or detector.line_)
     events = []
     with output.progress() as progress:
-        for block in stored_blocks(stored):
+        for block in stored.blocks_in_order():
             tally.add(block)
             events += builder.update(block)
             progress("reading scores", tally.n_rows / max(1, stored.n_rows))
-    events += builder.finish()
+    events = sorted([*events, *builder.finish(), *stored.quality_events], key=in_order)
     tally.check(stored.n_rows)
     with written(path, "events.csv") as table:
         write_events(table, events, stored.group_name, force=force)
     rows = [*tally.rows(), *event_rows(events), ("rule", _rule_in_words(rule)), ("written", target)]
     data = tally.to_json() | {
-        "events": len(events),
-        "threshold": line.threshold,
+        "events": len(events) - len(stored.quality_events),
+        "quality_events": len(stored.quality_events),
+        "threshold": tally.line.threshold,
         "rule": rule.to_json(),
         "outputs": {"events": target},
     }

@@ -12,7 +12,7 @@ from sensorad_cli.files import STANDARD, claim_output
 from sensorad_cli.group import command as make_command
 from sensorad_cli.log_options import LogOptions, log_options
 from sensorad_cli.output import Output
-from sensorad_cli.stored import open_scores, stored_blocks
+from sensorad_cli.tally import event_rows
 
 if TYPE_CHECKING:
     from sensorad.detector import Detector
@@ -56,7 +56,7 @@ def command(
     sensorad report scores.parquet -m pump.sensorad --log new.parquet -o report.html
     """
     import sensorad
-    from sensorad.logs import SensorLog, read_labels
+    from sensorad.logs import SensorLog, read_labels, read_scores
     from sensorad.report import write_report
     from sensorad_cli.pages import label_intervals, report_on_detector, report_on_scores
 
@@ -71,11 +71,11 @@ def command(
         data = report_on_detector(sensorad.load(source), title or Path(source).name)
     else:
         detector = None if model is None else sensorad.load(model)
-        stored = open_scores(source, detector)
+        stored = read_scores(source) if detector is None else detector.open_scores(source)
         events = _events(stored, detector, events_path)
         log = None
         if logs:
-            learned = None if detector is None else detector.format_
+            learned = None if detector is None else detector.later_format()
             form = log_options.log_format(learned)
             log = SensorLog(list(logs), form, schema=stored.schema, allow_missing=len(stored.schema))
         known = [] if labels is None else label_intervals(read_labels(labels, log_options.label_format()))
@@ -92,9 +92,9 @@ def command(
         for note in [] if log is None else log.notes:
             output.warn(note)
     write_report(target, data, force=force)
-    rows = [("events", f"{len(data.events):,}")] if data.n_rows else []
+    rows = event_rows(data.events) if data.n_rows else []
     rows.append(("open", target))
-    output.summary("Report", rows, {"report": target, "rows": data.n_rows, "events": len(data.events)})
+    output.summary("Report", rows, {"report": target, "rows": data.n_rows, "events": len(data.alarms)})
 
 
 def _events(stored: StoredScores, detector: Detector | None, path: str | None) -> list[Event]:
@@ -111,4 +111,5 @@ def _events(stored: StoredScores, detector: Detector | None, path: str | None) -
         builder = EventBuilder(stored.sensor_names, stored.line, rule)
     else:
         return []
-    return [event for block in stored_blocks(stored) for event in builder.update(block)] + builder.finish()
+    events = [event for block in stored.blocks_in_order() for event in builder.update(block)]
+    return [*events, *builder.finish(), *stored.quality_events]

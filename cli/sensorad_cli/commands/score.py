@@ -14,7 +14,7 @@ from sensorad_cli.group import command as make_command
 from sensorad_cli.log_options import LogOptions, log_options
 from sensorad_cli.output import Output
 from sensorad_cli.scoring import ScoringRun, score_to_files
-from sensorad_cli.tally import event_rows
+from sensorad_cli.tally import event_rows, stale_rows
 
 if TYPE_CHECKING:
     from sensorad.logs import SortedLog
@@ -31,7 +31,7 @@ ALARMS_FOUND = 10
     "-o", "--output", "target", required=True, metavar="SCORES", help="Parquet, or CSV by its name; - is stdout."
 )
 @click.option("--events", "events_target", metavar="EVENTS", help="Also write the events: Parquet, or CSV by its name.")
-@click.option("--exit-code", is_flag=True, help=f"End with code {ALARMS_FOUND} when there are events.")
+@click.option("--exit-code", is_flag=True, help=f"End with code {ALARMS_FOUND} when there are alarm events.")
 @click.option(
     "--skip-bad/--no-skip-bad",
     default=True,
@@ -69,7 +69,7 @@ def command(
     sources = log_paths(ctx, logs)
     log = detector.open_log(
         sources,
-        format=log_options.log_format(detector.format_),
+        format=log_options.log_format(detector.later_format()),
         allow_missing=log_options.allow_missing,
         strict=log_options.strict,
         skip_bad_files=skip_bad and (len(sources) > 1 or Path(sources[0]).is_dir()),
@@ -82,15 +82,17 @@ def command(
         run = score_to_files(detector, log, scores_table, events_table, engine=engine, force=force, progress=progress)
     _summarise(output, log, run, target, events_target)
     _refuse_bad_files(log)
-    return ALARMS_FOUND if exit_code and run.events else 0
+    return ALARMS_FOUND if exit_code and run.alarms else 0
 
 
 def _summarise(output: Output, log: SortedLog, run: ScoringRun, target: str, events_target: str | None) -> None:
     bad = {name: str(error) for name, error in log.log.bad_files.items()}
-    rows = [*run.tally.rows(), *event_rows(run.events)]
+    rows = [*run.tally.rows(), *event_rows(run.events), *stale_rows(run.stale)]
     rows.append(("written", target if events_target is None else f"{target}, {events_target}"))
     data = run.tally.to_json() | {
-        "events": len(run.events),
+        "events": len(run.alarms),
+        "quality_events": len(run.events) - len(run.alarms),
+        "calibration": None if run.stale is None else run.stale.to_json(),
         "threshold": run.tally.line.threshold,
         "files": list(log.log.files),
         "skipped": bad,
@@ -99,6 +101,8 @@ def _summarise(output: Output, log: SortedLog, run: ScoringRun, target: str, eve
     }
     for note in log.notes:
         output.warn(note)
+    if run.stale is not None and run.stale.is_stale:
+        output.warn(run.stale.statement())
     if not run.tally.n_scored:
         output.warn(
             f"no row could be scored: {run.tally.n_rows:,} rows read; a first score needs a whole window of rows"

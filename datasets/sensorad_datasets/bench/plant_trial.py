@@ -63,7 +63,8 @@ def run_plant(detector: Detector, seed: int, trial: PlantTrial | None = None) ->
     quiet = _alarm_events(detector, normal.slice(n_fit + n_calibration))
     score_seconds = perf_counter() - began
     times = faulty.table["time"].cast("int64").to_numpy() * 1000
-    judged = judge_faults(_alarm_events(detector, faulty.table), faulty.faults, times, detector.rule_.window_rows)
+    spoiled = detector.config_.length + detector.config_.lags
+    judged = judge_faults(_alarm_events(detector, faulty.table), faulty.faults, times, spoiled)
     return {
         "n_normal_alarms": len(quiet),
         "normal_days": trial.normal_days,

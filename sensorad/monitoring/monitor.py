@@ -1,0 +1,192 @@
+"""Follows scores as they come in, block by block, and says at any time whether the calibration still describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from math import inf, isfinite
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorad.errors import TimeError, UsageError
+from sensorad.events import counted_rows
+from sensorad.monitoring.baseline import CalibrationBaseline
+from sensorad.monitoring.martingale import EvidencePath, evidence_path
+from sensorad.monitoring.verdict import StaleVerdict, judged
+from sensorad.monitoring.weekly import DAY_NS, DayCount, week_counts
+from sensorad.thresholds.blocks import LEAST_SHARE
+from sensorad.types import Event, ScoreBlock
+
+__all__ = ["CalibrationMonitor"]
+
+
+@dataclass(slots=True)
+class _OpenBlock:
+    """A block of one machine that may still get rows."""
+
+    number: int
+    n_scored: int
+    height: float
+
+
+class CalibrationMonitor:
+    """Tells when a calibration no longer describes normal; the verdict does not depend on how rows are cut or mixed.
+
+    Two tests run side by side. Alarm events are counted by week against the band that the calibration explains, and
+    two weeks in a row above it condemn the calibration. Blocks of time without an alarm are compared with those of
+    the calibration by a test martingale, which condemns it at evidence of 100 : 1. Faults do not pass for drift:
+    blocks with an alarm are left to the counts, a week of faults is one bad week, and no day decides alone.
+
+    Each machine's rows come in time order; machines may be mixed in any way. In memory are one open block for each
+    machine, three counts for each day of the log, and one byte for each closed block, whatever the number of rows.
+
+    Parameters
+    ----------
+    baseline
+        What the calibration says.
+    step_seconds
+        Usual time between two rows of a machine.
+
+    Raises
+    ------
+    UsageError
+        A step that is not positive, a level that does not fit the rows, or rows after the end of the log.
+    TimeError
+        A machine's rows step back to an earlier block of time.
+
+    Examples
+    --------
+    >>> from sensorad.thresholds.base import CalibrationScores
+    >>> from sensorad.types import RowBlock
+    >>> rng = np.random.default_rng(0)
+    >>> n = 14 * 1440
+    >>> time = 1_700_006_400 * 10**9 + np.arange(2 * n) * 60 * 10**9
+    >>> score = np.append(rng.gamma(4.0, size=n), 1.3 * rng.gamma(4.0, size=n))
+    >>> normal = CalibrationScores(time[:n], score[:n], np.zeros(n, np.int32), step_seconds=60.0)
+    >>> baseline = CalibrationBaseline.fit(normal, threshold=25.0, n_events=0, dispersion=1.0)
+    >>> rows = RowBlock(np.arange(n), time[n:], np.zeros((n, 1), np.float32), np.zeros((n, 1), np.uint8),
+    ...                 np.zeros(n, np.int32))
+    >>> block = ScoreBlock.empty_for(rows)
+    >>> monitor = CalibrationMonitor(baseline, step_seconds=60.0)
+    >>> monitor.update(block, score[n:], events=())
+    >>> verdict = monitor.finish(events=())
+    >>> verdict.is_stale, str(np.datetime64(verdict.since, "ns"))[:10]
+    (True, '2023-11-29')
+    """
+
+    def __init__(self, baseline: CalibrationBaseline, step_seconds: float) -> None:
+        if not isfinite(step_seconds) or step_seconds <= 0:
+            raise UsageError(f"the time between rows must be positive, got {step_seconds!r} s")
+        self.baseline = baseline
+        self.step_seconds = float(step_seconds)
+        self._block_ns = max(1, round(baseline.block_seconds * 1e9))
+        self._n_needed = LEAST_SHARE * baseline.block_seconds / self.step_seconds
+        self._open: dict[int, _OpenBlock] = {}
+        self._days: dict[int, DayCount] = {}
+        self._bins: dict[int, bytearray] = {}  # place in time -> bins of the alarm-free blocks there, one byte each
+        self._n_blocks = 0
+        self._first: int | None = None
+        self._last = 0
+        self._is_finished = False
+        self._path: tuple[int, EvidencePath] | None = None  # the path and the number of blocks behind it
+
+    def update(self, block: ScoreBlock, level: NDArray[np.float64], events: Sequence[Event]) -> None:
+        """Take in rows, their comparable scores (T,), NaN where a row has none, and the events that they close."""
+        if self._is_finished:
+            raise UsageError("the log is over, so no rows can follow", hint="make a new monitor for the next log")
+        if level.shape != block.time.shape:
+            raise UsageError(f"one level for each row is needed, got shape {level.shape} for {len(block)} rows")
+        self._count_events(events)
+        kept = counted_rows(block)
+        time, group = block.time, block.group
+        if kept is not None:
+            time, group, level = time[kept], group[kept], level[kept]
+        if len(time) == 0:
+            return
+        first, last = int(time.min()), int(time.max())
+        self._first = first if self._first is None else min(self._first, first)
+        self._last = max(self._last, last)
+        is_scored = ~np.isnan(level)
+        self._count_rows(time, level, is_scored)
+        self._follow_blocks(time // self._block_ns, group, level, is_scored)
+
+    def finish(self, events: Sequence[Event] = ()) -> StaleVerdict:
+        """The verdict at the end of the log, with the events that its end closes; no rows can follow."""
+        if not self._is_finished:
+            self._count_events(events)
+            for group in list(self._open):
+                self._close(self._open.pop(group))
+            self._is_finished = True
+        return self.verdict()
+
+    def verdict(self) -> StaleVerdict:
+        """The verdict on the rows so far; open blocks and a week in progress are not judged yet."""
+        if self._path is None or self._path[0] != self._n_blocks:
+            self._path = self._n_blocks, evidence_path(self.baseline, self._periods())
+        first = self._first or 0
+        end = inf if self._is_finished else float(self._last)
+        weeks = week_counts(self.baseline, self._days, first // DAY_NS, end, self.step_seconds)
+        return judged(self.baseline, weeks, self._path[1], self._n_blocks, first)
+
+    def _count_events(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if event.kind != "quality":
+                self._days.setdefault(event.start // DAY_NS, DayCount()).n_events += 1
+
+    def _count_rows(self, time: NDArray[np.int64], level: NDArray[np.float64], is_scored: NDArray[np.bool_]) -> None:
+        days, place = np.unique(time[is_scored] // DAY_NS, return_inverse=True)
+        n_scored = np.bincount(place, minlength=len(days))
+        is_above = level[is_scored] > self.baseline.threshold
+        n_above = np.bincount(place[is_above], minlength=len(days))
+        for day, scored, above in zip(days.tolist(), n_scored.tolist(), n_above.tolist(), strict=True):
+            count = self._days.setdefault(day, DayCount())
+            count.n_scored += scored
+            count.n_above += above
+
+    def _follow_blocks(
+        self,
+        number: NDArray[np.int64],
+        group: NDArray[np.int32],
+        level: NDArray[np.float64],
+        is_scored: NDArray[np.bool_],
+    ) -> None:
+        """Add rows (T,) to the open blocks of their machines, and close those that they leave behind."""
+        order = np.argsort(group, kind="stable")  # each machine's rows stay in time order
+        number, group = number[order], group[order]
+        heads = np.flatnonzero(np.append(True, (np.diff(group) != 0) | (np.diff(number) != 0)))
+        n_scored = np.add.reduceat(is_scored[order].astype(np.int64), heads)
+        height = np.fmax.reduceat(level[order], heads)  # NaN where no row has a score
+        for machine, at, n, top in zip(
+            group[heads].tolist(), number[heads].tolist(), n_scored.tolist(), height.tolist(), strict=True
+        ):
+            current = self._open.get(machine)
+            if current is not None and current.number > at:
+                raise TimeError(
+                    "rows of one machine must come in time order, but one steps back to an earlier block of time",
+                    where=f"time {np.datetime64(at * self._block_ns, 'ns')} UTC",
+                    hint="sort the scores by machine and time before monitoring them",
+                )
+            if current is None or current.number < at:
+                if current is not None:
+                    self._close(current)
+                current = self._open[machine] = _OpenBlock(at, 0, -inf)
+            if n:
+                current.n_scored += n
+                current.height = max(current.height, top)
+
+    def _close(self, block: _OpenBlock) -> None:
+        """Compare a block that is over, unless it has an alarm or less than half of its rows."""
+        is_quiet = block.height <= self.baseline.threshold
+        if len(self.baseline.edges) == 0 or block.n_scored < self._n_needed or not is_quiet:
+            return
+        self._bins.setdefault(block.number, bytearray()).append(self.baseline.bin_of(block.height))
+        self._n_blocks += 1
+
+    def _periods(self) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+        """Number, places in time and bins of the blocks of each period, in time order."""
+        for period, numbers in groupby(sorted(self._bins), lambda number: number // self.baseline.period_blocks):
+            times = list(numbers)
+            bins = [np.frombuffer(self._bins[time], np.uint8).astype(np.int64) for time in times]
+            yield period, np.repeat(np.array(times, np.int64), [len(part) for part in bins]), np.concatenate(bins)
