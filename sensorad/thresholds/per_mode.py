@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from sensorad.alarm_line import AlarmLine
 from sensorad.errors import DataError
 from sensorad.events import EventRule
 from sensorad.thresholds.base import CalibrationScores, ThresholdMethod, ThresholdResult
 from sensorad.thresholds.budget import BudgetThreshold
+from sensorad.thresholds.budget_mean import BudgetMeanThreshold
 from sensorad.thresholds.counting import expected_rate
 
 __all__ = ["PerModeThreshold"]
 
+WIDER = 4.0
+"""Modes are compared at so many times the budget: at the budget itself a mode of a few days has one or two events, and
+lines drawn through those would differ by chance."""
 
 ROUNDING = 1e-12
 """Lines and scores are scaled apart from each other: an event whose peak is the line must not slip above it."""
@@ -23,10 +28,11 @@ class PerModeThreshold:
     """The same method on each operating mode alone; modes that it refuses share the line of all rows.
 
     One line for all modes is a line for the loudest of them: it buys quiet there with blindness in the others. A
-    rate asked for counts in time spent in the mode, so equal rates in all modes add up to that rate over all time.
+    rate counts in time spent in the mode, so equal rates in all modes are that rate over all time.
 
-    Where the method promises a rate, modes with the shared line could still add to the others what those no longer
-    use: all lines then rise by one factor until the method finds its rate kept over all modes together.
+    A budget is about all alarms together. So a method that has one first compares the modes, at a wider budget, and
+    then sets its line on the scores of all rows, each relative to the line of its mode: the budget is kept, or met in
+    the mean, over all modes, and each mode has about its share.
 
     Parameters
     ----------
@@ -61,36 +67,35 @@ class PerModeThreshold:
 
     def fit(self, scores: CalibrationScores, rule: EventRule) -> ThresholdResult:
         """The alarm lines; without modes, or with one only, the method's own."""
-        pooled = self.method.fit(replace(scores, mode=None, mode_names=()), rule)
-        if scores.mode is None:
-            return pooled
-        own: dict[str, ThresholdResult] = {}
-        refused: list[str] = []
-        observed = list(_observed_modes(scores))
+        whole = replace(scores, mode=None, mode_names=())
+        pooled = self.method.fit(whole, rule)
+        observed = [] if scores.mode is None else list(_observed_modes(scores))
         if len(observed) < 2:
             return pooled
-        # A mode with too little data borrows from the others before it extrapolates.
         method = self.method
-        if isinstance(method, BudgetThreshold):
-            method = replace(method, is_extrapolated_if_short=False)
-        for name in observed:
-            try:
-                own[name] = method.fit(scores.of_mode(name), rule)
-            except DataError:  # too little of it, or nothing moves in it
-                refused.append(name)
-        result = replace(pooled, modes=own)
-        if pooled.is_promised and own and refused:
-            needed = self.method.fit(scores.comparable(result.line), rule).threshold
-            factor = needed / pooled.threshold * (1 + ROUNDING)
-            if factor > 1:
-                own = {name: self._raised(scores.of_mode(name), rule, part, factor) for name, part in own.items()}
-                result = replace(result, threshold=pooled.threshold * factor, modes=own)
-        return _recounted(result, scores, rule, refused)
+        if isinstance(method, BudgetThreshold | BudgetMeanThreshold):
+            method = _wider(method)
+            pooled = method.fit(whole, rule)
+        own = _fitted(method, scores, observed, rule)
+        if method is not self.method:
+            relative = AlarmLine(pooled.threshold, {name: part.threshold for name, part in own.items()})
+            final = self.method.fit(scores.comparable(relative), rule)
+            factor = final.threshold / pooled.threshold * (1 + ROUNDING)
+            pooled = replace(final, threshold=pooled.threshold * factor)
+            own = {name: _scaled(part, factor) for name, part in own.items()}
+        own = {name: _recounted(part, scores.of_mode(name), rule) for name, part in own.items()}
+        refused = [name for name in observed if name not in own]
+        shared = f"; too little data for lines of their own: {', '.join(refused)}" if refused else ""
+        known = f"the operating mode is known for every row and means what it meant here{shared}"
+        result = replace(pooled, modes=own, assumptions=(*pooled.assumptions, known))
+        return _recounted(result, scores, rule)
 
-    def _raised(
-        self, scores: CalibrationScores, rule: EventRule, result: ThresholdResult, factor: float
-    ) -> ThresholdResult:
-        return _recounted(replace(result, threshold=result.threshold * factor), scores, rule, [])
+
+def _wider(method: BudgetThreshold | BudgetMeanThreshold) -> ThresholdMethod:
+    budget = replace(method.budget, count=WIDER * method.budget.count)
+    if isinstance(method, BudgetThreshold):  # a mode with too little data borrows from the others, not from its tail
+        return replace(method, budget=budget, is_extrapolated_if_short=False)
+    return replace(method, budget=budget)
 
 
 def _observed_modes(scores: CalibrationScores) -> Iterator[str]:
@@ -99,15 +104,29 @@ def _observed_modes(scores: CalibrationScores) -> Iterator[str]:
             yield name
 
 
-def _recounted(
-    result: ThresholdResult, scores: CalibrationScores, rule: EventRule, refused: list[str]
-) -> ThresholdResult:
-    """The result with the events that its lines give."""
+def _fitted(
+    method: ThresholdMethod, scores: CalibrationScores, names: list[str], rule: EventRule
+) -> Mapping[str, ThresholdResult]:
+    """The method on each mode that it does not refuse: too little of it, or nothing moves in it."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = method.fit(scores.of_mode(name), rule)
+        except DataError:
+            continue
+    return found
+
+
+def _scaled(result: ThresholdResult, factor: float) -> ThresholdResult:
+    """The line of one mode at the height that the budget over all modes asks for; alone it promises nothing."""
+    kept = ("dispersion", "n_machines", "per")
+    parameters = {name: result.parameters[name] for name in kept}
+    return replace(result, threshold=result.threshold * factor, parameters=parameters, is_promised=False)
+
+
+def _recounted(result: ThresholdResult, scores: CalibrationScores, rule: EventRule) -> ThresholdResult:
+    """The result with the events that its lines give on these scores."""
     level = scores.normal().comparable(result.line)
     spread = float(result.parameters.get("dispersion", 1.0))
     rate = expected_rate(level, rule, result.threshold, result.confidence, spread)
-    assumptions = result.assumptions
-    if result.modes:
-        shared = f"; too little data for lines of their own: {', '.join(refused)}" if refused else ""
-        assumptions += (f"the operating mode is known for every row and means what it meant here{shared}",)
-    return replace(result, expected_events_per_day=rate.per_day, interval=rate.interval, assumptions=assumptions)
+    return replace(result, expected_events_per_day=rate.per_day, interval=rate.interval)

@@ -87,7 +87,7 @@ def test_a_calibration_comes_back(score: str) -> None:
     assert again.scheme.name == score
     assert again.to_parts()[0] == settings
     for name in arrays:
-        with pytest.raises(ArtefactError, match="incomplete|cannot be used"):
+        with pytest.raises(ArtefactError, match=r"incomplete|cannot be used"):
             Calibration.from_parts(settings, {key: array for key, array in arrays.items() if key != name})
 
 

@@ -58,21 +58,37 @@ def test_a_mode_with_too_little_data_shares_the_line_of_all_rows() -> None:
     assert "Operating modes with lines of their own: off" in result.statement()
 
 
-def test_lines_of_modes_rise_together_until_the_budget_holds_over_all() -> None:
-    """A rare loud mode would use up the budget on the shared line, and the others theirs on top of it."""
+def test_a_budget_holds_over_all_modes_together_and_is_used_up() -> None:
+    """Modes on the shared line alarm too; what single modes may not use alone is not lost."""
     scores = _scores(30, seed=4, shares=(0.45, 0.45, 0.06, 0.03, 0.01))
     method = BudgetThreshold(Budget.parse("1/day"))
     result = PerModeThreshold(method).fit(scores, RULE)
     assert {"off", "idle"} <= set(result.modes) < set(MODES)
-    alone = method.fit(scores.of_mode("off"), RULE).threshold
-    factor = result.modes["off"].threshold / alone
-    pooled = method.fit(replace(scores, mode=None, mode_names=()), RULE)
-    assert factor == pytest.approx(result.threshold / pooled.threshold)
-    assert factor > 1.01
     level = scores.comparable(result.line)
     n_events = len(event_spans(level.time, level.score, level.group, result.threshold, RULE))
-    assert n_events <= method.fit(level, RULE).parameters["n_allowed"]
+    assert n_events == result.parameters["n_allowed"] == method.fit(level, RULE).parameters["n_allowed"]
     assert result.expected_events_per_day == pytest.approx(n_events / 30)
+    assert result.is_promised
+    assert not any(part.is_promised for part in result.modes.values())
+    assert sum(part.parameters.get("n_allowed", 0) for part in result.modes.values()) == 0
+
+
+def test_the_true_rate_is_within_the_budget_over_all_and_even_over_modes() -> None:
+    """Thirty calibrations on fresh days: the promise is kept about as often as said, no mode pays for the others."""
+    method = PerModeThreshold(BudgetThreshold(Budget.parse("1/day")))
+    fresh = _scores(300, seed=99)
+    assert fresh.mode is not None
+    rates, shares = [], np.zeros(5)
+    for seed in range(30):
+        line = method.fit(_scores(14, seed=100 + seed), RULE).line
+        level = fresh.comparable(line)
+        spans = event_spans(level.time, level.score, level.group, line.threshold, RULE)
+        rates.append(len(spans) / 300)
+        shares += np.bincount(fresh.mode[spans.start], minlength=5)
+    assert np.mean(np.array(rates) <= 1.0) >= 0.8
+    assert 0.5 < np.mean(rates) < 0.95
+    assert (shares / shares.sum()).max() < 0.35
+    assert (shares / shares.sum()).min() > 0.08
 
 
 def test_events_are_counted_on_all_lines_together() -> None:
