@@ -115,14 +115,16 @@ def calibration_figures(detector: Detector) -> dict[str, Any]:
     line = result.threshold
     levels = np.geomspace(min(line, float(returns.levels[0])), max(2.0 * line, float(returns.levels[-1])), CURVE_POINTS)
     days = returns.days(levels)
-    is_told = days < days.max()  # from there on the answer is only "rarer than that"
+    is_told = days < returns.longest_days
+    counted = returns.levels[1.0 / returns.rates <= returns.n_days / 3]
     return {
         "curve": {"threshold": levels[is_told].tolist(), "events_per_day": (1.0 / days[is_told]).tolist()},
         "tail": {
             "score": levels[is_told].tolist(),
             "return_days": days[is_told].tolist(),
             "calibration_days": returns.n_days,
-            "cap_days": float(days.max()),
+            "cap_days": returns.longest_days,
+            "points": [[float(level), float(returns.days(level))] for level in counted],
         },
     }
 

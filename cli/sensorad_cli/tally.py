@@ -13,6 +13,7 @@ from sensorad.errors import SensoradError
 from sensorad.types import REASONS, STATUSES, Event, ScoreBlock
 
 if TYPE_CHECKING:
+    from sensorad.detector import Detector
     from sensorad.monitoring import StaleVerdict
 
 __all__ = ["Tally", "event_rows", "stale_rows"]
@@ -75,14 +76,17 @@ class Tally:
         return {"rows": self.n_rows, "status": self.status, "reasons": self.reason, "alarm_rows": self.n_alarms}
 
 
-def event_rows(events: Sequence[Event]) -> list[tuple[str, str]]:
-    """How many events of which kind, and the most severe one, in words; those about the data in a line of their own."""
+def event_rows(events: Sequence[Event], detector: Detector | None = None) -> list[tuple[str, str]]:
+    """How many events of which kind, and the most severe one, in words; those about the data in a line of their own.
+
+    The ``detector`` knows from where on it can only say "rarer than that".
+    """
     alarms = [event for event in events if event.kind != "quality"]
     findings = Counter(event.reason for event in events if event.kind == "quality")
     lines = [("events", "none")]
     if alarms:
         kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(Counter(event.kind for event in alarms).items()))
-        lines = [("events", f"{len(alarms):,} ({kinds})"), ("most severe", _worst_in_words(alarms))]
+        lines = [("events", f"{len(alarms):,} ({kinds})"), ("most severe", _worst_in_words(alarms, detector))]
     if findings:
         reasons = ", ".join(f"{n:,} {reason}" for reason, n in sorted(findings.items()))
         lines.append(("data quality", f"{findings.total():,} ({reasons}), apart from the events above"))
@@ -94,16 +98,17 @@ def stale_rows(verdict: StaleVerdict | None) -> list[tuple[str, str]]:
     return [] if verdict is None else [("calibration", verdict.statement())]
 
 
-def _worst_in_words(events: Iterable[Event]) -> str:
+def _worst_in_words(events: Iterable[Event], detector: Detector | None) -> str:
     worst = max(events, key=lambda event: event.severity)
     when = np.datetime_as_string(np.datetime64(worst.peak, "ns"), unit="s")
     machine = f" on {worst.group}" if worst.group else ""
     blamed = ", ".join(f"{name} {share:.0%}" for name, share in zip(worst.sensors[:3], worst.shares, strict=False))
-    rarity = f", once in {_rarity(worst.return_days)} on normal data" if worst.return_days else ""
+    rarity = "" if worst.return_days is None else f", once in {_rarity(worst.return_days, detector)} on normal data"
     return f"{worst.severity:.2f} x the alarm line at {when}Z{machine}{rarity}: {blamed or 'no sensor'}"
 
 
-def _rarity(days: float) -> str:
+def _rarity(days: float, detector: Detector | None) -> str:
     from sensorad.thresholds import describe_days
 
-    return describe_days(days)
+    returns = None if detector is None else detector.returns_
+    return describe_days(days) if returns is None else describe_days(days, returns.longest_days)

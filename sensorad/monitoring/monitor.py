@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from math import inf, isfinite
+from math import inf, isfinite, isnan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,11 +103,11 @@ class CalibrationMonitor:
         time, group = block.time, block.group
         if kept is not None:
             time, group, level = time[kept], group[kept], level[kept]
-        if len(time) == 0:
+        if len(time) <= 1:  # a stream comes row by row, and arrays for one row cost ten times the work
+            if len(time):
+                self._follow_row(int(time[0]), int(group[0]), float(level[0]))
             return
-        first, last = int(time.min()), int(time.max())
-        self._first = first if self._first is None else min(self._first, first)
-        self._last = max(self._last, last)
+        self._see(int(time.min()), int(time.max()))
         is_scored = ~np.isnan(level)
         self._count_rows(time, level, is_scored)
         self._follow_blocks(time // self._block_ns, group, level, is_scored)
@@ -129,6 +129,10 @@ class CalibrationMonitor:
         end = inf if self._is_finished else float(self._last)
         weeks = week_counts(self.baseline, self._days, first // DAY_NS, end, self.step_seconds)
         return judged(self.baseline, weeks, self._path[1], self._n_blocks, first)
+
+    def _see(self, first: int, last: int) -> None:
+        self._first = first if self._first is None else min(self._first, first)
+        self._last = max(self._last, last)
 
     def _count_events(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -152,7 +156,7 @@ class CalibrationMonitor:
         level: NDArray[np.float64],
         is_scored: NDArray[np.bool_],
     ) -> None:
-        """Add rows (T,) to the open blocks of their machines, and close those that they leave behind."""
+        """Add rows (T,) to the open blocks of their machines, machine by machine."""
         order = np.argsort(group, kind="stable")  # each machine's rows stay in time order
         number, group = number[order], group[order]
         heads = np.flatnonzero(np.append(True, (np.diff(group) != 0) | (np.diff(number) != 0)))
@@ -161,20 +165,34 @@ class CalibrationMonitor:
         for machine, at, n, top in zip(
             group[heads].tolist(), number[heads].tolist(), n_scored.tolist(), height.tolist(), strict=True
         ):
-            current = self._open.get(machine)
-            if current is not None and current.number > at:
-                raise TimeError(
-                    "rows of one machine must come in time order, but one steps back to an earlier block of time",
-                    where=f"time {np.datetime64(at * self._block_ns, 'ns')} UTC",
-                    hint="sort the scores by machine and time before monitoring them",
-                )
-            if current is None or current.number < at:
-                if current is not None:
-                    self._close(current)
-                current = self._open[machine] = _OpenBlock(at, 0, -inf)
-            if n:
-                current.n_scored += n
-                current.height = max(current.height, top)
+            self._add(machine, at, n, top)
+
+    def _follow_row(self, time: int, machine: int, level: float) -> None:
+        """What `_count_rows` and `_follow_blocks` do, for one row."""
+        self._see(time, time)
+        is_scored = not isnan(level)
+        if is_scored:
+            count = self._days.setdefault(time // DAY_NS, DayCount())
+            count.n_scored += 1
+            count.n_above += level > self.baseline.threshold
+        self._add(machine, time // self._block_ns, int(is_scored), level)
+
+    def _add(self, machine: int, number: int, n_scored: int, height: float) -> None:
+        """Add rows of a machine's block ``number``, and close the block that they leave behind."""
+        current = self._open.get(machine)
+        if current is not None and current.number > number:
+            raise TimeError(
+                "rows of one machine must come in time order, but one steps back to an earlier block of time",
+                where=f"time {np.datetime64(number * self._block_ns, 'ns')} UTC",
+                hint="sort the scores by machine and time before monitoring them",
+            )
+        if current is None or current.number < number:
+            if current is not None:
+                self._close(current)
+            current = self._open[machine] = _OpenBlock(number, 0, -inf)
+        if n_scored:
+            current.n_scored += n_scored
+            current.height = max(current.height, height)
 
     def _close(self, block: _OpenBlock) -> None:
         """Compare a block that is over, unless it has an alarm or less than half of its rows."""

@@ -14,8 +14,8 @@ from sensorad.monitoring.weekly import WeekCount, bad_run, explained_events, las
 
 __all__ = ["StaleVerdict", "judged"]
 
-LEAST_PERIODS = 3
-"""The martingale needs three periods to say anything; a verdict before is none."""
+LEAST_PERIODS, LEAST_DAYS = 3, 7.0
+"""The martingale needs three periods to say anything, the counts a week; a verdict before both is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,6 @@ def judged(
             f"(evidence 100 : 1 reached on {_day(int(path.period[crossing]) * period_ns)})"
         )
     days_observed = sum(week.days_observed for week in weeks)
-    is_judged = any(week.is_over and week.days_observed >= 1.0 for week in weeks)
     return StaleVerdict(
         is_stale=bool(reasons),
         since=min(since) if since else None,
@@ -125,7 +124,7 @@ def judged(
         weeks=tuple(weeks),
         evidence=(float(path.log10[-1]), max(0.0, float(path.log10.max()))) if len(path.log10) else (0.0, 0.0),
         n_blocks=n_blocks,
-        is_early=not reasons and not is_judged and len(path.log10) < LEAST_PERIODS,
+        is_early=not reasons and days_observed < LEAST_DAYS and len(path.log10) < LEAST_PERIODS,
         days_observed=days_observed,
         n_events=sum(week.n_events for week in weeks),
         upper=explained_events(baseline, days_observed),

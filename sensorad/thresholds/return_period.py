@@ -117,7 +117,12 @@ class ReturnPeriods:
 
     def days(self, score: NDArray[np.floating] | float) -> NDArray[np.float64]:
         """Machine-days in which normal operation has one event of this height, at most 100 calibration lengths."""
-        return np.where(np.asarray(score) >= self.levels[-1], FURTHEST * self.n_days, 1.0 / self.rate(score))
+        return np.where(np.asarray(score) >= self.levels[-1], self.longest_days, 1.0 / self.rate(score))
+
+    @property
+    def longest_days(self) -> float:
+        """The answer for everything that is rarer still."""
+        return FURTHEST * self.n_days
 
     def is_extrapolated(self, score: NDArray[np.floating] | float) -> NDArray[np.bool_]:
         """Whether `days` goes beyond the calibration, which then cannot show it."""

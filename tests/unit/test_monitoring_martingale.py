@@ -89,9 +89,9 @@ def test_the_game_is_exactly_fair(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("dependence", [Dependence(), Dependence(local=3.0)])
 def test_no_precaution_makes_the_game_better_than_fair(dependence: Dependence) -> None:
-    baseline = _baseline(np.array([1.0, 2.0, 3.0]), dependence)
-    money = _mean_money(baseline, n_periods=2, n_machines=3)
-    assert 0.9 < money < 1.0
+    baseline = _baseline(np.array([1.0, 2.0, 3.0, 4.0]), dependence)
+    money = _mean_money(baseline, n_periods=2, n_machines=2)
+    assert 0.6 < money < 1.0
 
 
 def test_the_bins_of_exchangeable_heights_follow_the_urn() -> None:
@@ -126,12 +126,12 @@ def test_a_shift_is_found_and_dated_and_its_side_named(shift: float) -> None:
 
 def test_dependent_blocks_need_more_evidence() -> None:
     rng = np.random.default_rng(4)
-    calibration, heights = rng.normal(size=14 * 24), rng.normal(size=(30, 24)) + 0.7
+    calibration, heights = rng.normal(size=14 * 24), rng.normal(size=(30, 24)) + 1.2
     free = _path(_baseline(calibration), heights)
     bound = _path(_baseline(calibration, Dependence(local=6.0)), heights)
     assert free.crossing is not None
     assert bound.crossing is not None
-    assert bound.crossing > free.crossing + 2
+    assert bound.crossing >= free.crossing + 2
 
 
 def test_one_or_two_bad_days_below_the_line_do_not_condemn() -> None:

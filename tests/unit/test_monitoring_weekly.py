@@ -85,7 +85,7 @@ def test_a_week_in_progress_is_not_judged() -> None:
 
 def test_a_burst_counts_as_one_bad_day() -> None:
     """A fault of three days across a week's end, with forty events, is no bad week at all."""
-    weeks = _weeks([1, 0, 1, 0, 1, 15, 15] + [10, 0, 1, 0, 1, 0, 1])
+    weeks = _weeks([1, 0, 1, 0, 1, 15, 15, 10, 0, 1, 0, 1, 0, 1])
     assert [week.n_events for week in weeks] == [33, 13]
     assert [week.n_counted for week in weeks] == [3 + 2 * 3, 3 + 3]
     assert not any(week.is_beyond for week in weeks)

@@ -67,7 +67,7 @@ def command(
     tally.check(stored.n_rows)
     with written(path, "events.csv") as table:
         write_events(table, events, stored.group_name, force=force)
-    rows = [*tally.rows(), *event_rows(events), ("rule", _rule_in_words(rule)), ("written", target)]
+    rows = [*tally.rows(), *event_rows(events, detector), ("rule", _rule_in_words(rule)), ("written", target)]
     data = tally.to_json() | {
         "events": len(events) - len(stored.quality_events),
         "quality_events": len(stored.quality_events),

@@ -63,6 +63,7 @@ def command(
     if target == STANDARD:
         raise UsageError("a report is a file", hint="write it with -o report.html")
     claim_output(target, force=force, inputs=[source, *logs, *filter(None, [model, events_path, labels])])
+    detector = None
     if Path(source).is_dir():
         if model or events_path or logs or labels:
             raise UsageError(
@@ -92,7 +93,7 @@ def command(
         for note in [] if log is None else log.notes:
             output.warn(note)
     write_report(target, data, force=force)
-    rows = event_rows(data.events) if data.n_rows else []
+    rows = event_rows(data.events, detector) if data.n_rows else []
     rows.append(("open", target))
     output.summary("Report", rows, {"report": target, "rows": data.n_rows, "events": len(data.alarms)})
 

@@ -17,6 +17,7 @@ from sensorad_cli.scoring import ScoringRun, score_to_files
 from sensorad_cli.tally import event_rows, stale_rows
 
 if TYPE_CHECKING:
+    from sensorad.detector import Detector
     from sensorad.logs import SortedLog
 
 __all__ = ["command"]
@@ -80,14 +81,16 @@ def command(
         progress = stack.enter_context(output.progress())
         engine = detector.engine(on_conflict=log_options.duplicates)
         run = score_to_files(detector, log, scores_table, events_table, engine=engine, force=force, progress=progress)
-    _summarise(output, log, run, target, events_target)
+    _summarise(output, detector, log, run, target, events_target)
     _refuse_bad_files(log)
     return ALARMS_FOUND if exit_code and run.alarms else 0
 
 
-def _summarise(output: Output, log: SortedLog, run: ScoringRun, target: str, events_target: str | None) -> None:
+def _summarise(
+    output: Output, detector: Detector, log: SortedLog, run: ScoringRun, target: str, events_target: str | None
+) -> None:
     bad = {name: str(error) for name, error in log.log.bad_files.items()}
-    rows = [*run.tally.rows(), *event_rows(run.events), *stale_rows(run.stale)]
+    rows = [*run.tally.rows(), *event_rows(run.events, detector), *stale_rows(run.stale)]
     rows.append(("written", target if events_target is None else f"{target}, {events_target}"))
     data = run.tally.to_json() | {
         "events": len(run.alarms),
