@@ -63,6 +63,8 @@ class Detector(Recalibration):
         Networks: limits of each of the three training runs.
     device
         "cpu" or "cuda".
+    threshold
+        Method for the alarm line of `fit`, a ready object; None as said there.
     events
         Rule for events; None derives one from the window length.
     config
@@ -111,6 +113,7 @@ class Detector(Recalibration):
         epochs: int | None = None,
         time_limit_seconds: float | None = None,
         device: str = "cpu",
+        threshold: ThresholdMethod | None = None,
         events: EventRule | None = None,
         config: DetectorConfig | None = None,
         random_state: int = 0,
@@ -131,6 +134,7 @@ class Detector(Recalibration):
         if config is not None and said != DetectorConfig():
             raise UsageError("settings were given both in config and beside it", hint="put all of them into config")
         self.config = config or said
+        self.threshold = threshold
         self.events = events
         self.notes_: list[str] = []
         self._context_rows: int | None = None
@@ -162,7 +166,7 @@ class Detector(Recalibration):
         format
             Everything about how the log is to be read.
         threshold
-            Method for the alarm line; None promises ``budget`` events.
+            Method for the alarm line; None takes the detector's own, or promises ``budget`` events.
         budget
             Such as "2/week". None promises one event a day where the log is long enough, and otherwise takes a
             quantile and says in `notes_` that nothing is promised.
@@ -194,8 +198,9 @@ class Detector(Recalibration):
         rule = self.events or _default_rule(
             config, rows.timing, max(learned.model.context_rows + learned.scheme.memory_rows - 1, config.length - 1)
         )
-        if threshold is None and budget is not None:
+        if budget is not None:
             threshold = BudgetThreshold(Budget.parse(budget), confidence)
+        threshold = threshold or self.threshold
         calibration, refusal = choose_threshold(learned.scheme, learned.scores, rule, threshold)
         # Nothing is refused from here on: a fit that fails leaves what was learned before as it was.
         self.config_, self._calibration = config, calibration
@@ -280,7 +285,7 @@ class Detector(Recalibration):
             self.schema_.names,
             self.line_ if line is None else line,
             rule or self.rule_,
-            None if line is not None or calibration.returns is None else _once_in(calibration.returns),
+            None if line is not None or calibration.returns is None else calibration.returns.days_of,
         )
 
     def findings(self) -> Findings:
@@ -383,7 +388,7 @@ class Detector(Recalibration):
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Settings by name, as scikit-learn has it."""
-        return {"config": self.config, "events": self.events}
+        return {"config": self.config, "threshold": self.threshold, "events": self.events}
 
     def describe(self) -> dict[str, Any]:
         """The model card as plain values."""
@@ -458,11 +463,6 @@ class Detector(Recalibration):
         if self._calibration is None:
             raise UsageError("the detector has not been fitted", hint="call fit first, or sensorad.load")
         return self._calibration
-
-
-def _once_in(returns: ReturnPeriods) -> Callable[[float], float]:
-    """Return period in days of one score; the highest answer means "at least"."""
-    return lambda score: float(returns.days(score))
 
 
 def _default_rule(config: DetectorConfig, timing: Timing, window_rows: int) -> EventRule:

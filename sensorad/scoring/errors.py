@@ -6,7 +6,7 @@ alone, and the error of the one-step prediction. Nothing looks ahead.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from sensorad.data import window_view
 from sensorad.models.linear import BATCH_WINDOWS, RidgeAutoregression, WindowPCA
 
-__all__ = ["ErrorModel", "LinearErrors", "Reconstruction", "SensorErrors", "one_step_errors", "window_errors"]
+__all__ = [
+    "ErrorModel",
+    "LinearErrors",
+    "PredictionErrors",
+    "Reconstruction",
+    "SensorErrors",
+    "one_step_errors",
+    "window_errors",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +56,20 @@ class SensorErrors:
 
     def take(self, rows: Any) -> SensorErrors:
         """The chosen rows of every part."""
-        return SensorErrors(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return replace(self, **{field.name: getattr(self, field.name)[rows] for field in fields(SensorErrors)})
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionErrors(SensorErrors):
+    """Errors that know where their steps come from.
+
+    Attributes
+    ----------
+    autoregression
+        The model of ``step``: from it follows which other errors a fault of a sensor brings about.
+    """
+
+    autoregression: RidgeAutoregression
 
 
 class ErrorModel(Protocol):
@@ -82,7 +103,7 @@ class LinearErrors:
     def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_]) -> SensorErrors:
         window, newest, expected = window_errors(rows, usable, self.pca.length, self.pca.reconstruct)
         step = one_step_errors(rows, usable, self.autoregression)
-        return SensorErrors(window, newest, expected, step, linear=window)
+        return PredictionErrors(window, newest, expected, step, window, self.autoregression)
 
 
 def window_errors(

@@ -13,18 +13,23 @@ evidence and never dilutes the fast one: score = max(fast, slow / 2).
 
 A network on a linear part gives a second opinion on windows. Of the two, the stronger evidence counts: a network that
 reconstructs the fault as well may not explain away what the linear part finds surprising.
+
+Blame is another question than the score: in notable rows it goes to the sensor whose fault explains the errors of all
+(`sensorad.scoring.contributions`), and to each sensor by its own errors where no single one explains them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorad.scoring.errors import SensorErrors
+from sensorad.models.linear import RidgeAutoregression
+from sensorad.scoring.contributions import Contributions
+from sensorad.scoring.errors import PredictionErrors, SensorErrors
 from sensorad.scoring.evidence import RowEvidence, as_shares
 from sensorad.scoring.smoothing import memory_rows, smooth
 from sensorad.scoring.tails import TailModel
@@ -39,6 +44,10 @@ WEIGHTS = {"total": 0.5, "few": 1.0, "step": 1.0}
 
 STEP_BLAME = 3.0
 """Weight of the one-step errors in the blame; the window's have 1."""
+
+NOTABLE_SCORE = 1.0
+"""Score from which on it is worth asking which sensor explains the errors: one normal row in fifteen, and the rows of
+events (the lines of the plants and of all series of SMD and ASD lie above 1.25, and events end at 0.8 of them)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,9 @@ class FusedScheme:
     step_size: NDArray[np.float64]
     tails: Mapping[str, TailModel]
     name: ClassVar[str] = "fused"
+    _contributions: list[tuple[RidgeAutoregression, Contributions]] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
 
     @property
     def memory_rows(self) -> int:
@@ -99,7 +111,7 @@ class FusedScheme:
         if self.has_steps:
             slow = self.tails["step"].evidence(values["slow"])
             score = np.where(np.isnan(score), np.nan, np.fmax(score, SLOW_WEIGHT * slow))
-        return RowEvidence(score, self.tails["row"].evidence(values["row"]), self._blame(errors))
+        return RowEvidence(score, self.tails["row"].evidence(values["row"]), self._blame(errors, score))
 
     def _step_values(self, errors: SensorErrors) -> dict[str, NDArray[np.float64]]:
         """Logs of the one-step errors at three speeds, (T,) each; NaN where a row has too little past."""
@@ -116,7 +128,17 @@ class FusedScheme:
             "row": np.log(total),
         }
 
-    def _blame(self, errors: SensorErrors) -> NDArray[np.float64]:
+    def _blame(self, errors: SensorErrors, score: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Shares (T, C); in notable rows those of the sensors whose fault would explain the errors of all."""
+        own = self._own_blame(errors)
+        if not self.has_steps or not isinstance(errors, PredictionErrors):
+            return own
+        rows = np.flatnonzero(score >= NOTABLE_SCORE)
+        if len(rows) == 0:
+            return own
+        return self._contributions_of(errors.autoregression).blame(errors.step / self.step_size, rows, own)
+
+    def _own_blame(self, errors: SensorErrors) -> NDArray[np.float64]:
         """Shares (T, C): squared errors relative to each sensor's usual ones, of the window and of the last steps.
 
         Here full standardisation is right, other than in the score: the question is no longer whether anything is
@@ -127,6 +149,12 @@ class FusedScheme:
             return by_window
         by_step = as_shares(smooth(errors.step**2 / self.step_size**2, FAST_SPAN))
         return as_shares(by_window + STEP_BLAME * by_step)
+
+    def _contributions_of(self, model: RidgeAutoregression) -> Contributions:
+        """Worked out once: a detector scores with one model."""
+        if not self._contributions or self._contributions[0][0] is not model:
+            self._contributions[:] = [(model, Contributions.of(model, self.step_size, self.memory_rows))]
+        return self._contributions[0][1]
 
     def to_arrays(self) -> dict[str, NDArray[np.float64]]:
         arrays = {"fused.step_size": self.step_size, **self.window.to_arrays("fused.window")}

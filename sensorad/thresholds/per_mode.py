@@ -100,7 +100,7 @@ def _wider(method: BudgetThreshold | BudgetMeanThreshold) -> ThresholdMethod:
 
 def _observed_modes(scores: CalibrationScores) -> Iterator[str]:
     for name in scores.mode_names:
-        if scores.of_mode(name).normal().n_scored:
+        if name and scores.of_mode(name).normal().n_scored:  # "" is a mode that nobody wrote down
             yield name
 
 

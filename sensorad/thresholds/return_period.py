@@ -119,6 +119,10 @@ class ReturnPeriods:
         """Machine-days in which normal operation has one event of this height, at most 100 calibration lengths."""
         return np.where(np.asarray(score) >= self.levels[-1], self.longest_days, 1.0 / self.rate(score))
 
+    def days_of(self, score: float) -> float:
+        """`days` of a single score."""
+        return float(self.days(score))
+
     @property
     def longest_days(self) -> float:
         """The answer for everything that is rarer still."""

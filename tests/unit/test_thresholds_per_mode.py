@@ -111,6 +111,12 @@ def test_without_modes_or_with_one_it_is_the_method_itself() -> None:
     assert PerModeThreshold(method).name == "quantile"
 
 
+def test_rows_of_an_unknown_mode_share_the_line() -> None:
+    scores = replace(_scores(30, seed=10), mode_names=("", *MODES[1:]))
+    result = PerModeThreshold(QuantileThreshold(q=0.99)).fit(scores, RULE)
+    assert set(result.modes) == set(MODES[1:])
+
+
 def test_what_the_method_refuses_for_all_rows_is_refused() -> None:
     with pytest.raises(TooLittleDataError, match="machine-hours"):
         PerModeThreshold(BudgetThreshold(Budget.parse("1/month"))).fit(_scores(3, seed=7), RULE)
