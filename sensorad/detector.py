@@ -26,13 +26,7 @@ from sensorad.monitoring import CalibrationMonitor
 from sensorad.normal_rows import read_normal_rows
 from sensorad.recalibration import Recalibration
 from sensorad.scoring import FusedScheme, ScoringEngine
-from sensorad.thresholds import (
-    Budget,
-    BudgetThreshold,
-    ReturnPeriods,
-    ThresholdMethod,
-    ThresholdResult,
-)
+from sensorad.thresholds import Budget, BudgetThreshold, ReturnPeriods, ThresholdMethod, ThresholdResult
 from sensorad.types import Event, RowBlock, ScoreBlock, SensorSchema
 
 if TYPE_CHECKING:

@@ -101,7 +101,7 @@ def _between_periods(z: NDArray[np.float64], period: NDArray[np.int64]) -> tuple
     if size < 1.5 or gammaincc(freedom / 2, freedom * ratio / 2) > CHANCE:
         return 0.0, serial if serial > ndtri(1.0 - CHANCE) * error else 0.0
     # Periods that differ rarely do so independently, and a fortnight cannot tell: so one standard error on top.
-    # Without it, scores that wander for a day (36 % of the variance) raised a flag in 32 % of years, with it in 3 %.
+    # Without it, scores that wander for a day (36 % of the variance) were flagged in 32 % of years, with it in 1 - 3 %.
     return max(0.0, (ratio - 1.0) / (size - 1.0)), min(LARGEST_CORRELATION, serial + error)
 
 

@@ -26,7 +26,7 @@ where a constant share would cost in proportion to it (Koolen and de Rooij 2013,
 
 RETURN_SHARE, HOP_SHARE = 0.002, 0.01
 """Evidence on blocks that hang together gathers over weeks, and whatever goes asleep on the way is lost: with 0.02 and
-0.05, a shift of half a standard deviation was found in 47 % of cases instead of 77 %."""
+0.05, a shift of half a standard deviation was found in 35 % of cases instead of 50 %."""
 
 MOST_PER_PERIOD = log(100.0) / 2.5
 """So at least three periods must speak against the calibration: a bad day below the alarm line is not drift."""

@@ -180,6 +180,24 @@ def judge_modes(n: int, days: float = 60.0) -> list[str]:
     return lines
 
 
+def judge_mode_promise(n: int) -> list[str]:
+    """Whether a budget is kept over all modes together, with a line for each."""
+    truth = simulated_modes(TRUTH_DAYS / 4, np.random.default_rng([SEED, 5]))
+    lines = ["| asked | days | share within | mean / asked |", "|---|---|---|---|"]
+    for question in QUESTIONS:
+        method = PerModeThreshold(threshold_class("budget")(budget=Budget.parse(question.budget)))
+        rates = []
+        for calibration in range(n):
+            draws = np.random.default_rng([SEED, 6, calibration])
+            result = method.fit(simulated_modes(question.days, draws), RULE)
+            level = truth.comparable(result.line)
+            n_events = len(event_spans(level.time, level.score, level.group, result.threshold, RULE))
+            rates.append(n_events / (TRUTH_DAYS / 4) / question.per_day)
+        kept = np.mean(np.array(rates) <= 1.0)
+        lines.append(f"| {question.budget} | {question.days:g} | {kept:.0%} | {np.mean(rates):.2f} |")
+    return lines
+
+
 def _row_rates(truth: CalibrationScores, line: AlarmLine) -> NDArray[np.float64]:
     """Share of the rows of each mode above its line."""
     level = line.comparable(truth.score, truth.mode, truth.mode_names)
@@ -252,7 +270,9 @@ def main() -> None:
         cells = [f"{value:.2f}" for days in (14.0, 60.0) for value in judge_returns(name, options.calibrations, days)]
         print(f"| {name} | {' | '.join(cells)} |")
     print("\nFive operating modes of different loudness\n")
-    print("\n".join(judge_modes(max(2, options.calibrations // 10))))
+    print("\n".join(judge_modes(max(2, options.calibrations // 10))) + "\n")
+    print("The promise over all five modes together\n")
+    print("\n".join(judge_mode_promise(max(2, options.calibrations // 2))))
 
 
 if __name__ == "__main__":
