@@ -168,6 +168,15 @@ class RidgeAutoregression:
         predicted: NDArray[np.float64] = _past(rows, self.lags).astype(np.float64) @ self.weights.astype(np.float64)
         return predicted
 
+    def responses(self) -> NDArray[np.float64]:
+        """(lags + 1, C, C) [k, i, j]: error of sensor j, k rows after sensor i read 1 too much.
+
+        In the row itself only the sensor's own error changes; later the forecasts that take it for true do.
+        """
+        n_sensors = self.weights.shape[1]
+        blocks = -self.weights[:-1].astype(np.float64).reshape(self.lags, n_sensors, n_sensors)
+        return np.concatenate([np.eye(n_sensors)[None], blocks])
+
     def to_arrays(self) -> dict[str, NDArray[np.floating]]:
         """Plain arrays for an artefact."""
         return {"autoregression.weights": self.weights}

@@ -96,10 +96,10 @@ def _between_periods(z: NDArray[np.float64], period: NDArray[np.int64]) -> tuple
     freedom = n_periods - 1
     ratio = float((n_blocks * mean**2).sum() / freedom / z.var())
     serial = _lag_one(mean, np.ones(n_periods - 1, np.bool_), n_periods)
-    error = 1.0 / np.sqrt(n_periods)
+    error = float(n_periods) ** -0.5
     size = float(n_blocks.mean())
     if size < 1.5 or gammaincc(freedom / 2, freedom * ratio / 2) > CHANCE:
-        return 0.0, serial if serial > ndtri(1.0 - CHANCE) * error else 0.0
+        return 0.0, serial if serial > float(ndtri(1.0 - CHANCE)) * error else 0.0
     # Periods that differ rarely do so independently, and a fortnight cannot tell: so one standard error on top.
     # Without it, scores that wander for a day (36 % of the variance) were flagged in 32 % of years, with it in 1 - 3 %.
     return max(0.0, (ratio - 1.0) / (size - 1.0)), min(LARGEST_CORRELATION, serial + error)

@@ -17,7 +17,7 @@ from sensorad.models.registry import model_kind
 from sensorad.models.residual import ResidualAutoencoder
 from sensorad.models.weights import load_state_arrays, state_arrays
 from sensorad.scoring.crossfit import Fold, Stretch
-from sensorad.scoring.errors import SensorErrors, one_step_errors, window_errors
+from sensorad.scoring.errors import PredictionErrors, SensorErrors, one_step_errors, window_errors
 from sensorad.training import Objective, TrainConfig, Trainer, TrainingRecord, WindowSource
 
 __all__ = [
@@ -104,12 +104,11 @@ class NetworkErrors:
 
     def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_]) -> SensorErrors:
         window, newest, expected = window_errors(rows, usable, self.length, self._reconstruct, SCORING_WINDOWS)
-        if self.autoregression is None:
-            step = np.full(rows.shape, np.nan)
-        else:
-            step = one_step_errors(rows, usable, self.autoregression)
         linear = window if self.pca is None else window_errors(rows, usable, self.length, self.pca.reconstruct)[0]
-        return SensorErrors(window, newest, expected, step, linear)
+        if self.autoregression is None:
+            return SensorErrors(window, newest, expected, np.full(rows.shape, np.nan), linear)
+        step = one_step_errors(rows, usable, self.autoregression)
+        return PredictionErrors(window, newest, expected, step, linear, self.autoregression)
 
     def _reconstruct(self, windows: NDArray[np.float32]) -> NDArray[np.float64]:
         """As the module does it, but with the linear part in float64, so that batches of any size give the same."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from sensorad.scoring import ScoringEngine, SensorErrors
 from sensorad.scoring.engine import BLIND_ROWS, LEAST_SENSORS
+from sensorad.scoring.errors import PredictionErrors
 from sensorad.types import FLAWS, RowBlock
 
 MINUTE = 60 * 10**9
@@ -83,7 +84,7 @@ def _score_row(engine: ScoringEngine, machines: dict[str, Machine], name: str, b
     segment.append(Row(time, filled, present & (not is_blind), bool(is_blind)))
     segment[-1].errors = newest_errors(engine, segment)
 
-    evidence = engine.scheme.evidence(_stacked(segment[-engine.scheme.memory_rows :]))
+    evidence = engine.scheme.evidence(_stacked(engine, segment[-engine.scheme.memory_rows :]))
     score = float(evidence.score[-1])
     status, reason = _status(engine, segment, flaws, score)
     if status not in ("scored", "degraded"):
@@ -146,9 +147,9 @@ def newest_errors(engine: ScoringEngine, segment: Sequence[Row]) -> dict[str, np
     return errors
 
 
-def _stacked(rows: Sequence[Row]) -> SensorErrors:
+def _stacked(engine: ScoringEngine, rows: Sequence[Row]) -> SensorErrors:
     stack = {name: np.stack([row.errors[name] for row in rows]) for name in rows[0].errors}
-    return SensorErrors(**stack, linear=stack["window"])
+    return PredictionErrors(**stack, linear=stack["window"], autoregression=engine.model.autoregression)
 
 
 def _status(engine: ScoringEngine, segment: Sequence[Row], flaws: Sequence[str], score: float) -> tuple[str, str]:

@@ -171,6 +171,17 @@ def test_days_that_differ_make_blocks_worth_less() -> None:
     assert 4.8 < np.median(found) < 12.0
 
 
+def test_days_that_differ_are_taken_to_persist() -> None:
+    """Independent days that differ still count as correlated by one standard error, 1 / sqrt(60) = 0.13, or more."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        height = rng.normal(size=60 * 24) + np.repeat(rng.normal(size=60), 24)
+        number, group = np.arange(60 * 24), np.zeros(60 * 24, np.int32)
+        found = measured_dependence(height, number, group, 24, has_daily_cycle=True)
+        assert 0.35 < found.common < 0.65
+        assert 0.129 < found.serial < 0.5
+
+
 def test_neighbours_that_resemble_each_other_make_blocks_worth_less() -> None:
     rng = np.random.default_rng(0)
     series = np.zeros(60 * 24)

@@ -177,6 +177,12 @@ def test_scores_far_above_the_line_are_one_event_and_still_condemn() -> None:
     assert verdict.since == START + 14 * DAY
 
 
+def test_nothing_is_dated_before_the_first_row() -> None:
+    start = START + 14 * DAY + DAY // 2
+    verdict = _watched([_block(_normal(20, 1) + 40.0, start)], _baseline())
+    assert (verdict.weeks[0].start, verdict.since) == (START + 14 * DAY, start)
+
+
 def test_a_low_rate_shows_in_the_total() -> None:
     baseline = _baseline(60, n_events=8, line=40.0)
     score = _normal(140, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -367,3 +368,27 @@ def test_another_model_gets_contributions_of_its_own() -> None:
     assert scheme._contributions_of(model.autoregression) is first
     assert scheme._contributions_of(other.autoregression).response.shape == (3, N_SENSORS, N_SENSORS)
     np.testing.assert_array_equal(scheme._contributions_of(model.autoregression).root, first.root)
+
+
+def test_any_cut_into_blocks_blames_the_same_sensors() -> None:
+    import pandas as pd
+
+    from sensorad import Detector
+    from sensorad.config import DetectorConfig
+
+    def log(rows: np.ndarray) -> pd.DataFrame:
+        time = pd.date_range("2024-05-01", periods=len(rows), freq="min", tz="UTC")
+        return pd.DataFrame({"time": time, **{f"s{c}": rows[:, c] for c in range(rows.shape[1])}})
+
+    detector = Detector(config=DetectorConfig(window=8, lags=LAGS)).fit(log(_rows(900, 100)))
+    [block] = detector.open_log(log(_faulty(1, 1.5))).blocks()
+    whole = detector.engine().score(block)
+    assert (whole.score >= fused_module.NOTABLE_SCORE).sum() > 40
+    for bounds in (range(0, 141), [0, 60, 61, 95, 140], [0, 77, 140]):
+        engine = detector.engine()
+        parts = [engine.score(block.take(slice(a, b))) for a, b in pairwise(bounds)]
+        np.testing.assert_array_equal(np.concatenate([part.top_sensors for part in parts]), whole.top_sensors)
+        shares = np.concatenate([part.top_shares for part in parts])
+        np.testing.assert_allclose(shares, whole.top_shares, rtol=1e-5, atol=1e-7)
+    shorter = detector.engine().score(block.take(slice(0, 100)))
+    np.testing.assert_array_equal(shorter.top_sensors, whole.top_sensors[:100])
