@@ -66,6 +66,10 @@ class Budget:
         """Events a day."""
         return self.count / _UNIT_DAYS[self.unit]
 
+    def per_machine_day(self, n_machines: int) -> float:
+        """Events a day that each of so many machines may have."""
+        return self.per_day / (n_machines if self.per == "log" else 1)
+
     def __str__(self) -> str:
         return f"{self.count:g}/{self.unit}"
 
@@ -134,7 +138,7 @@ class BudgetThreshold:
         scores = checked_scores(scores, self.name)
         finite = scores.finite
         n_machines = scores.n_machines
-        per_day = self.budget.per_day / (n_machines if self.budget.per == "log" else 1)
+        per_day = self.budget.per_machine_day(n_machines)
         n_budget = per_day * scores.days
         parameters: dict[str, Any] = {
             "budget": str(self.budget),

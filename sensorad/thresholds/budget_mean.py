@@ -78,7 +78,7 @@ class BudgetMeanThreshold:
         scores = checked_scores(scores, self.name)
         finite = scores.finite
         n_machines = scores.n_machines
-        per_day = self.budget.per_day / (n_machines if self.budget.per == "log" else 1)
+        per_day = self.budget.per_machine_day(n_machines)
         n_budget = per_day * scores.days
         self._refuse_too_little(scores, per_day, 1.0)
 

@@ -8,15 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from sensorad.errors import DataError, TooLittleDataError, UsageError
+from sensorad.errors import TooLittleDataError, UsageError
 from sensorad.events import EventRule
 from sensorad.thresholds.base import CalibrationScores, ThresholdResult, checked_scores
-from sensorad.thresholds.counting import expected_rate
+from sensorad.thresholds.counted import counted_result
 
 __all__ = ["QuantileThreshold"]
-
-CONFIDENCE = 0.9
-"""Confidence of the stated interval of the event rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +61,4 @@ class QuantileThreshold:
                 hint=f"add {n_needed - len(finite):,} rows of normal data or choose a smaller q",
             )
         threshold = float(np.quantile(finite, self.q))
-        if threshold <= 0:
-            raise DataError(
-                f"the {self.q:g} quantile of the scores is {threshold:g}, but a threshold must be positive",
-                where=f"threshold method {self.name}",
-            )
-        rate = expected_rate(scores, rule, threshold, CONFIDENCE)
-        return ThresholdResult(
-            threshold=threshold,
-            method=self.name,
-            parameters={"q": self.q},
-            expected_events_per_day=rate.per_day,
-            interval=rate.interval,
-            confidence=CONFIDENCE,
-            calibration_days=scores.days,
-            n_rows=len(finite),
-            assumptions=(
-                "normal operation stays as in the calibration data, which hold no faults",
-                "the scores come from rows that the weights were not fitted on",
-                "false alarms come independently of each other (for the interval only)",
-            ),
-        )
+        return counted_result(scores, rule, threshold, self.name, {"q": self.q})
