@@ -15,9 +15,11 @@ import pandas as pd
 
 from sensorad import Detector, load
 from sensorad.config import DetectorConfig
+from sensorad.thresholds import QuantileThreshold
 
 FOLDER = Path(__file__).parent / "golden"
 SCORES = FOLDER / "detector_scores.csv"
+EVENTS = FOLDER / "detector_modes_events.json"
 SENSORS = ["TI-101", "PI-7", "valve"]
 
 GOLDEN = {
@@ -60,9 +62,35 @@ def new_log() -> pd.DataFrame:
     return log
 
 
+def with_modes(log: pd.DataFrame) -> pd.DataFrame:
+    """Two operating modes that take turns every half hour; in the second, the temperature scatters more."""
+    number = np.arange(len(log)) // 30 % 2
+    log["TI-101"] += np.round(number * 0.8 * np.cos(np.arange(len(log)) * 2.4), 2)
+    return log.assign(mode=np.where(number == 1, "run", "idle"))
+
+
+def write_modes() -> None:
+    """A detector with all that a calibration can hold: lines of modes, return periods, a baseline, quality limits."""
+    path = golden_path("modes")
+    if path.exists():
+        shutil.rmtree(path)
+    detector = Detector(config=DetectorConfig(window=6, lags=2), threshold=QuantileThreshold(0.97))
+    detector.fit(with_modes(golden_log(2400, seed=1)), mode="mode").save(path)
+    load(path).detect(modes_log()).to_json(EVENTS, orient="records", date_format="iso", indent=1)
+
+
+def modes_log() -> pd.DataFrame:
+    """Normal rows with a fault, and a sensor that stands still."""
+    log = with_modes(golden_log(200, seed=3))
+    log.loc[95:110, "PI-7"] += 0.5
+    log.loc[140:199, "TI-101"] = 71.0
+    return log
+
+
 def main() -> None:
     """Fit, save, score with what was loaded, and write the scores."""
     FOLDER.mkdir(exist_ok=True)
+    write_modes()
     table = new_log()
     for name, config in GOLDEN.items():
         path = golden_path(name)

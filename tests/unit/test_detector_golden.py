@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
-from make_golden_detector import GOLDEN, SCORES, SENSORS, golden_path
+from make_golden_detector import EVENTS, GOLDEN, SCORES, SENSORS, golden_path, modes_log
 
 import sensorad
 from sensorad.types import STATUSES
@@ -50,3 +52,22 @@ def test_a_golden_detector_still_has_its_settings(name: str) -> None:
     assert detector.schema_.names == tuple(SENSORS)
     assert detector.training_["constant_sensors"] == ["valve"]
     assert detector.describe()["weights"] == detector.weights_hash_
+
+
+def test_a_golden_calibration_gives_the_events_of_its_day() -> None:
+    """Lines of modes, return periods, quality limits and the baseline of the watch, all as they were saved."""
+    detector = sensorad.load(golden_path("modes"))
+    assert set(detector.line_.by_mode) == {"idle", "run"}
+    findings = detector.findings()
+    log = detector.open_log(modes_log())
+    events = [event for rows, scores in detector.score_pairs(log) for event in findings.update(scores, rows)]
+    events = sorted([*events, *findings.finish()], key=lambda event: (event.start, event.group))
+    expected = json.loads(EVENTS.read_text())
+    assert {event["kind"] for event in expected} >= {"interval", "quality"}
+    assert [event.event_id for event in events] == [event["event_id"] for event in expected]
+    assert [event.reason for event in events] == [event["reason"] for event in expected]
+    for name in ("severity", "return_days"):
+        got = [np.nan if getattr(event, name) is None else getattr(event, name) for event in events]
+        stored = [np.nan if event[name] is None else event[name] for event in expected]
+        np.testing.assert_allclose(got, stored, rtol=1e-3, err_msg=name)
+    assert findings.stale is not None
