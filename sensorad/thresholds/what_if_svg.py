@@ -96,7 +96,7 @@ def _ticks(table: WhatIf, x: _Axis, y: _Axis) -> list[str]:
 
 def _round_numbers(low: float, high: float) -> list[float]:
     """1, 2 and 5 times powers of ten within 10**low to 10**high; powers of ten alone where those are many."""
-    digits = (1.0,) if high - low > 2 else (1.0, 2.0, 5.0) if high - low > 0.5 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+    digits = (1.0,) if high - low > 2 else (1.0, 2.0, 5.0) if high - low > 0.9 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
     powers = range(int(np.floor(low)), int(np.ceil(high)) + 1)
     values = [digit * 10.0**power for power in powers for digit in digits]
     return [value for value in values if low <= np.log10(value) <= high]
