@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from minute_scores import DAY, minute_scores, smooth_scores
 from scipy import stats
-from scipy.signal import lfilter
 
 from sensorad.errors import TooLittleDataError, UsageError
 from sensorad.events import EventRule, event_curve, event_spans
 from sensorad.thresholds import Budget, BudgetThreshold, CalibrationScores
-
-DAY = 1440  # rows of one minute
-
-
-def _scores(score: np.ndarray, n_machines: int = 1) -> CalibrationScores:
-    each = len(score) // n_machines
-    time = np.tile(np.arange(each, dtype=np.int64) * 60 * 10**9, n_machines)
-    return CalibrationScores(time, score, np.repeat(np.arange(n_machines), each).astype(np.int32), 60.0)
-
-
-def _smooth(rng: np.random.Generator, n_rows: int, memory: float = 0.9) -> np.ndarray:
-    noise = rng.standard_normal(n_rows + 500)
-    return np.exp(lfilter([np.sqrt(1 - memory**2)], [1, -memory], noise)[500:])
 
 
 def _count(scores: CalibrationScores, threshold: float, rule: EventRule) -> int:
@@ -64,7 +51,7 @@ def test_confidence_is_a_share(confidence):
 @pytest.mark.parametrize("seed", range(4))
 def test_the_line_by_trying_every_score(seed, min_rows):
     rule = EventRule(merge_gap_rows=7, min_rows=min_rows, release=0.8)
-    scores = _scores(_smooth(np.random.default_rng(seed), 6 * DAY))
+    scores = minute_scores(smooth_scores(np.random.default_rng(seed), 6 * DAY))
     result = BudgetThreshold(Budget.parse("2/day")).fit(scores, rule)
     k = result.parameters["n_allowed"]
     spread = result.parameters["dispersion"]
@@ -87,7 +74,7 @@ def test_the_line_by_trying_every_score(seed, min_rows):
 
 def test_too_little_data_says_how_many_hours_are_missing():
     method = BudgetThreshold(Budget.parse("2/week"))
-    scores = _scores(_smooth(np.random.default_rng(0), 5 * DAY))
+    scores = minute_scores(smooth_scores(np.random.default_rng(0), 5 * DAY))
     # 2.303 / (2 / 7) = 8.06 days = 193.4 hours; 120 are there.
     with pytest.raises(TooLittleDataError, match=r"193\.4 machine-hours.*120 are available.*add 73\.4 hours"):
         method.fit(scores, EventRule())
@@ -97,19 +84,19 @@ def test_too_little_data_says_how_many_hours_are_missing():
 
 def test_just_enough_data_put_the_line_at_the_highest_peak():
     score = np.random.default_rng(2).exponential(size=int(2.31 * DAY))
-    result = BudgetThreshold(Budget.parse("1/day")).fit(_scores(score), EventRule())
+    result = BudgetThreshold(Budget.parse("1/day")).fit(minute_scores(score), EventRule())
     assert result.parameters["n_allowed"] == 0
     assert result.threshold == score.max()
     assert result.expected_events_per_day == 0
     with pytest.raises(TooLittleDataError):
-        BudgetThreshold(Budget.parse("1/day")).fit(_scores(score[: int(2.3 * DAY)]), EventRule())
+        BudgetThreshold(Budget.parse("1/day")).fit(minute_scores(score[: int(2.3 * DAY)]), EventRule())
 
 
 def test_unscored_time_is_not_observed_time():
     score = np.random.default_rng(0).exponential(size=4 * DAY)
     score[::2] = np.nan
     with pytest.raises(TooLittleDataError, match="48 are available"):
-        BudgetThreshold(Budget.parse("1/day")).fit(_scores(score), EventRule())
+        BudgetThreshold(Budget.parse("1/day")).fit(minute_scores(score), EventRule())
 
 
 def test_bursts_raise_the_line_and_the_need():
@@ -120,11 +107,11 @@ def test_bursts_raise_the_line_and_the_need():
         bursty[day * DAY + np.arange(0, DAY, 40)] += 12.0
     method = BudgetThreshold(Budget.parse("1/day"))
     with pytest.raises(TooLittleDataError, match="bursts"):
-        method.fit(_scores(bursty), EventRule())
+        method.fit(minute_scores(bursty), EventRule())
     mild = score.copy()
     for day in (5, 19):
         mild[day * DAY + np.arange(0, DAY, 200)] += 12.0
-    plain, raised = method.fit(_scores(score), EventRule()), method.fit(_scores(mild), EventRule())
+    plain, raised = method.fit(minute_scores(score), EventRule()), method.fit(minute_scores(mild), EventRule())
     assert raised.parameters["dispersion"] > 1.5
     assert raised.parameters["n_allowed"] < plain.parameters["n_allowed"]
     assert any("bursts" in text for text in raised.assumptions)
@@ -132,7 +119,7 @@ def test_bursts_raise_the_line_and_the_need():
 
 def test_generous_budgets_leave_few_rows_above_the_line():
     score = np.random.default_rng(0).exponential(size=2 * DAY)
-    result = BudgetThreshold(Budget.parse("5000/day")).fit(_scores(score), EventRule())
+    result = BudgetThreshold(Budget.parse("5000/day")).fit(minute_scores(score), EventRule())
     assert result.threshold == np.quantile(score, 0.95)
     assert any("the budget would allow" in text for text in result.assumptions)
     assert result.expected_events_per_day <= 5000
@@ -140,13 +127,13 @@ def test_generous_budgets_leave_few_rows_above_the_line():
 
 def test_scores_that_are_mostly_zero():
     score = np.maximum(np.random.default_rng(0).exponential(size=14 * DAY) - 5.0, 0.0)
-    result = BudgetThreshold(Budget.parse("1/day")).fit(_scores(score), EventRule())
+    result = BudgetThreshold(Budget.parse("1/day")).fit(minute_scores(score), EventRule())
     assert result.threshold > 0
     assert result.expected_events_per_day <= 1
 
 
 def test_a_budget_for_the_log_is_shared_by_its_machines():
-    scores = _scores(np.random.default_rng(0).exponential(size=60 * DAY), n_machines=4)
+    scores = minute_scores(np.random.default_rng(0).exponential(size=60 * DAY), n_machines=4)
     each = BudgetThreshold(Budget.parse("1/day")).fit(scores, EventRule())
     shared = BudgetThreshold(Budget.parse("1/day", per="log")).fit(scores, EventRule())
     quarter = BudgetThreshold(Budget.parse("0.25/day")).fit(scores, EventRule())
@@ -155,7 +142,7 @@ def test_a_budget_for_the_log_is_shared_by_its_machines():
 
 
 def test_higher_confidence_and_smaller_budgets_never_lower_the_line():
-    scores = _scores(_smooth(np.random.default_rng(5), 30 * DAY))
+    scores = minute_scores(smooth_scores(np.random.default_rng(5), 30 * DAY))
     lines = [
         BudgetThreshold(Budget(n), c).fit(scores, EventRule()).threshold
         for n, c in ((5.0, 0.9), (1.0, 0.9), (1.0, 0.95), (0.3, 0.95))
@@ -167,8 +154,8 @@ def test_higher_confidence_and_smaller_budgets_never_lower_the_line():
 PROCESSES = {
     "independent": lambda rng, n: rng.exponential(size=n),
     "heavy tail": lambda rng, n: np.abs(rng.standard_t(3, size=n)),
-    "smooth": _smooth,
-    "very smooth": lambda rng, n: _smooth(rng, n, memory=0.99),
+    "smooth": smooth_scores,
+    "very smooth": lambda rng, n: smooth_scores(rng, n, memory=0.99),
 }
 
 
@@ -176,10 +163,10 @@ PROCESSES = {
 def test_the_promise_is_kept_in_nine_of_ten_calibrations(process):
     draw, rule, n_days = PROCESSES[process], EventRule(), 14
     rng = np.random.default_rng(20240229)
-    fresh = _scores(draw(rng, 2000 * DAY))
+    fresh = minute_scores(draw(rng, 2000 * DAY))
     truth = event_curve(fresh.time, fresh.score, fresh.group, rule, float(np.quantile(fresh.score, 0.9)))
     method = BudgetThreshold(Budget.parse("1/day"))
-    lines = [method.fit(_scores(draw(rng, n_days * DAY)), rule).threshold for _ in range(150)]
+    lines = [method.fit(minute_scores(draw(rng, n_days * DAY)), rule).threshold for _ in range(150)]
     rates = truth.count(np.array(lines)) / 2000
     assert np.mean(rates <= 1.0) >= 0.85
     assert 0.45 <= rates.mean() <= 0.85  # kept without giving the whole budget away
@@ -188,7 +175,7 @@ def test_the_promise_is_kept_in_nine_of_ten_calibrations(process):
 def test_a_naive_line_would_not_keep_it():
     # The same check fails for mean + 3 sd: it can tell a promise from a habit.
     rng = np.random.default_rng(1)
-    fresh = _scores(_smooth(rng, 300 * DAY))
+    fresh = minute_scores(smooth_scores(rng, 300 * DAY))
     truth = event_curve(fresh.time, fresh.score, fresh.group, EventRule(), float(np.median(fresh.score)))
-    lines = [(score := _smooth(rng, 14 * DAY)).mean() + 3 * score.std() for _ in range(20)]
+    lines = [(score := smooth_scores(rng, 14 * DAY)).mean() + 3 * score.std() for _ in range(20)]
     assert np.mean(truth.count(np.array(lines)) / 300 <= 1.0) < 0.2

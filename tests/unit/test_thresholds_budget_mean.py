@@ -6,27 +6,14 @@ import json
 
 import numpy as np
 import pytest
+from minute_scores import DAY, minute_scores, smooth_scores
 from scipy import stats
-from scipy.signal import lfilter
 
 from sensorad.errors import DataError, TooLittleDataError, UsageError
 from sensorad.events import EventRule, event_curve, event_spans
 from sensorad.thresholds.base import CalibrationScores
 from sensorad.thresholds.budget import Budget, BudgetThreshold
 from sensorad.thresholds.budget_mean import BudgetMeanThreshold
-
-DAY = 1440  # rows of one minute
-
-
-def _scores(score: np.ndarray, n_machines: int = 1) -> CalibrationScores:
-    each = len(score) // n_machines
-    time = np.tile(np.arange(each, dtype=np.int64) * 60 * 10**9, n_machines)
-    return CalibrationScores(time, score, np.repeat(np.arange(n_machines), each).astype(np.int32), 60.0)
-
-
-def _smooth(rng: np.random.Generator, n_rows: int, memory: float = 0.9) -> np.ndarray:
-    noise = rng.standard_normal(n_rows + 500)
-    return np.exp(lfilter([np.sqrt(1 - memory**2)], [1, -memory], noise)[500:])
 
 
 def _shocks(rng: np.random.Generator, n_rows: int) -> np.ndarray:
@@ -55,7 +42,7 @@ def _naive_level(scores: CalibrationScores, rule: EventRule, k: int) -> float:
 @pytest.mark.parametrize("seed", range(4))
 def test_the_line_is_the_peak_of_the_budget(seed: int) -> None:
     rule = EventRule(merge_gap_rows=7, release=1.0)
-    scores = _scores(_smooth(np.random.default_rng(seed), 6 * DAY))
+    scores = minute_scores(smooth_scores(np.random.default_rng(seed), 6 * DAY))
     result = BudgetMeanThreshold(Budget.parse("2/day")).fit(scores, rule)
     assert result.parameters["n_peaks"] == 12
     assert result.threshold == _naive_level(scores, rule, 11)
@@ -67,7 +54,7 @@ def test_the_line_is_the_peak_of_the_budget(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(1, 5))  # seed 0 scatters like bursts
 def test_fractions_lie_between_two_peaks(seed: int) -> None:
     rule = EventRule(merge_gap_rows=7, release=1.0)
-    scores = _scores(np.random.default_rng(seed).exponential(size=9 * DAY // 2))
+    scores = minute_scores(np.random.default_rng(seed).exponential(size=9 * DAY // 2))
     result = BudgetMeanThreshold(Budget.parse("1/day")).fit(scores, rule)
     assert result.parameters["n_peaks"] == pytest.approx(4.5)
     high, low = _naive_level(scores, rule, 3), _naive_level(scores, rule, 4)
@@ -79,7 +66,7 @@ def test_fractions_lie_between_two_peaks(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_short_events_are_not_counted(seed: int) -> None:
     rule = EventRule(merge_gap_rows=7, min_rows=3)
-    scores = _scores(_smooth(np.random.default_rng(seed), 6 * DAY))
+    scores = minute_scores(smooth_scores(np.random.default_rng(seed), 6 * DAY))
     result = BudgetMeanThreshold(Budget.parse("2/day")).fit(scores, rule)
     expected = _naive_level(scores, rule, 11)
     n_more = int(np.sum((scores.score >= expected) & (scores.score < result.threshold)))
@@ -89,13 +76,13 @@ def test_short_events_are_not_counted(seed: int) -> None:
     assert result.threshold < every.threshold
 
 
-@pytest.mark.parametrize("process", [_smooth, _shocks])
+@pytest.mark.parametrize("process", [smooth_scores, _shocks])
 def test_a_refractory_time_lowers_the_line(process) -> None:
     rng = np.random.default_rng(3)
     method, rule = BudgetMeanThreshold(Budget.parse("1/day")), EventRule(refractory_rows=720)
-    fresh, rates = _scores(process(rng, 500 * DAY)), []
+    fresh, rates = minute_scores(process(rng, 500 * DAY)), []
     for _ in range(30):
-        scores = _scores(process(rng, 14 * DAY))
+        scores = minute_scores(process(rng, 14 * DAY))
         every, spaced = method.fit(scores, EventRule()), method.fit(scores, rule)
         assert spaced.threshold <= every.threshold
         assert round(spaced.expected_events_per_day * 14) == _count(scores, spaced.threshold, rule) <= 13
@@ -104,7 +91,7 @@ def test_a_refractory_time_lowers_the_line(process) -> None:
 
 
 def test_the_result_says_what_it_is_worth() -> None:
-    scores = _scores(np.random.default_rng(0).exponential(size=9 * DAY))
+    scores = minute_scores(np.random.default_rng(0).exponential(size=9 * DAY))
     result = BudgetMeanThreshold(Budget.parse("1/day")).fit(scores, EventRule())
     assert result.parameters["dispersion"] == 1.0
     assert result.parameters["probability_above_budget"] == pytest.approx(stats.gamma.sf(9, 9))
@@ -117,18 +104,18 @@ def test_the_result_says_what_it_is_worth() -> None:
 
 
 def test_too_little_data_says_how_many_hours_are_missing() -> None:
-    scores = _scores(_smooth(np.random.default_rng(0), 7 * DAY))
+    scores = minute_scores(smooth_scores(np.random.default_rng(0), 7 * DAY))
     result = BudgetMeanThreshold(Budget.parse("1/week")).fit(scores, EventRule())
     assert result.threshold == scores.score.max()
     with pytest.raises(TooLittleDataError, match=r"1/week on average needs 168 machine-hours.*144 are.*add 24 hours"):
-        BudgetMeanThreshold(Budget.parse("1/week")).fit(_scores(scores.score[:-DAY]), EventRule())
+        BudgetMeanThreshold(Budget.parse("1/week")).fit(minute_scores(scores.score[:-DAY]), EventRule())
 
 
 def test_it_needs_less_data_and_draws_a_lower_line_than_the_promise() -> None:
-    scores = _scores(np.random.default_rng(0).exponential(size=14 * DAY))
+    scores = minute_scores(np.random.default_rng(0).exponential(size=14 * DAY))
     mean, promise = (m(Budget.parse("1/day")).fit(scores, EventRule()) for m in (BudgetMeanThreshold, BudgetThreshold))
     assert mean.threshold < promise.threshold
-    few = _scores(scores.score[: 2 * DAY])
+    few = minute_scores(scores.score[: 2 * DAY])
     BudgetMeanThreshold(Budget.parse("1/day")).fit(few, EventRule())
     with pytest.raises(TooLittleDataError):
         BudgetThreshold(Budget.parse("1/day")).fit(few, EventRule())
@@ -140,7 +127,7 @@ def test_bursts_raise_the_line_and_the_need() -> None:
     for day in (5, 19):
         bursty[day * DAY + np.arange(0, DAY, 60)] += 12.0
     method = BudgetMeanThreshold(Budget.parse("1/day"))
-    plain, raised = method.fit(_scores(score), EventRule()), method.fit(_scores(bursty), EventRule())
+    plain, raised = method.fit(minute_scores(score), EventRule()), method.fit(minute_scores(bursty), EventRule())
     spread = raised.parameters["dispersion"]
     assert spread > 5
     assert raised.parameters["n_peaks"] == pytest.approx(28 - (spread - 1) / 2)
@@ -149,14 +136,14 @@ def test_bursts_raise_the_line_and_the_need() -> None:
     assert low < plain.parameters["true_rate_interval"][0]
     assert high > plain.parameters["true_rate_interval"][1]
     weekly = BudgetMeanThreshold(Budget.parse("1/week"))  # four events: less than half of a burst
-    weekly.fit(_scores(score), EventRule())
+    weekly.fit(minute_scores(score), EventRule())
     with pytest.raises(TooLittleDataError, match=r"bursts here, which multiplies the need by \d"):
-        weekly.fit(_scores(bursty), EventRule())
+        weekly.fit(minute_scores(bursty), EventRule())
 
 
 def test_generous_budgets_leave_few_rows_above_the_line() -> None:
     score = np.random.default_rng(0).exponential(size=2 * DAY)
-    result = BudgetMeanThreshold(Budget.parse("5000/day")).fit(_scores(score), EventRule())
+    result = BudgetMeanThreshold(Budget.parse("5000/day")).fit(minute_scores(score), EventRule())
     assert result.threshold == np.quantile(score, 0.95)
     assert any("the budget would allow" in text for text in result.assumptions)
     assert result.parameters["probability_above_budget"] is None
@@ -165,21 +152,21 @@ def test_generous_budgets_leave_few_rows_above_the_line() -> None:
 
 def test_scores_that_are_mostly_zero() -> None:
     score = np.maximum(np.random.default_rng(0).exponential(size=14 * DAY) - 5.0, 0.0)
-    result = BudgetMeanThreshold(Budget.parse("1/day")).fit(_scores(score), EventRule())
+    result = BudgetMeanThreshold(Budget.parse("1/day")).fit(minute_scores(score), EventRule())
     assert result.threshold > 0
     assert result.expected_events_per_day <= 1
     with pytest.raises(DataError, match="no calibration score is positive"):
-        BudgetMeanThreshold(Budget.parse("1/day")).fit(_scores(-1.0 - score), EventRule())
+        BudgetMeanThreshold(Budget.parse("1/day")).fit(minute_scores(-1.0 - score), EventRule())
 
 
 def test_a_budget_for_the_log_is_shared_by_its_machines() -> None:
-    scores = _scores(np.random.default_rng(0).exponential(size=60 * DAY), n_machines=4)
+    scores = minute_scores(np.random.default_rng(0).exponential(size=60 * DAY), n_machines=4)
     each = BudgetMeanThreshold(Budget.parse("1/day")).fit(scores, EventRule())
     shared = BudgetMeanThreshold(Budget.parse("1/day", per="log")).fit(scores, EventRule())
     quarter = BudgetMeanThreshold(Budget.parse("0.25/day")).fit(scores, EventRule())
     assert shared.threshold == quarter.threshold > each.threshold
     assert shared.parameters["events_per_machine_day"] == 0.25
-    few = _scores(np.random.default_rng(0).exponential(size=8 * DAY), n_machines=4)
+    few = minute_scores(np.random.default_rng(0).exponential(size=8 * DAY), n_machines=4)
     with pytest.raises(TooLittleDataError, match="672 machine-hours"):
         BudgetMeanThreshold(Budget.parse("1/week", per="log")).fit(few, EventRule())
 
@@ -191,7 +178,7 @@ def test_confidence_is_a_share(confidence: float) -> None:
 
 
 def test_smaller_budgets_never_lower_the_line() -> None:
-    scores = _scores(_smooth(np.random.default_rng(5), 30 * DAY))
+    scores = minute_scores(smooth_scores(np.random.default_rng(5), 30 * DAY))
     lines = [BudgetMeanThreshold(Budget(n)).fit(scores, EventRule()).threshold for n in (5.0, 1.7, 1.0, 0.31, 0.3)]
     assert lines == sorted(lines)
     assert lines[0] < lines[-1]
@@ -200,8 +187,8 @@ def test_smaller_budgets_never_lower_the_line() -> None:
 PROCESSES = {
     "independent": lambda rng, n: rng.exponential(size=n),
     "heavy tail": lambda rng, n: np.abs(rng.standard_t(3, size=n)),
-    "smooth": _smooth,
-    "very smooth": lambda rng, n: _smooth(rng, n, memory=0.99),
+    "smooth": smooth_scores,
+    "very smooth": lambda rng, n: smooth_scores(rng, n, memory=0.99),
     "bursts": _shocks,
 }
 
@@ -211,10 +198,10 @@ PROCESSES = {
 def test_the_mean_rate_is_the_budget(process: str, budget: str, n_days: int, n_calibrations: int) -> None:
     draw, rule = PROCESSES[process], EventRule()
     rng = np.random.default_rng(20240229)
-    fresh = _scores(draw(rng, 3000 * DAY))
+    fresh = minute_scores(draw(rng, 3000 * DAY))
     truth = event_curve(fresh.time, fresh.score, fresh.group, rule, float(np.quantile(fresh.score, 0.95)))
     method = BudgetMeanThreshold(Budget.parse(budget))
-    results = [method.fit(_scores(draw(rng, n_days * DAY)), rule) for _ in range(n_calibrations)]
+    results = [method.fit(minute_scores(draw(rng, n_days * DAY)), rule) for _ in range(n_calibrations)]
     rates = truth.count(np.array([r.threshold for r in results])) / 3000 / Budget.parse(budget).per_day
     assert 0.8 <= rates.mean() <= 1.1
     assert 0.25 <= np.mean(rates > 1.0) <= 0.7

@@ -6,33 +6,21 @@ import json
 
 import numpy as np
 import pytest
+from minute_scores import DAY, minute_scores, smooth_scores
 from scipy import stats
-from scipy.signal import lfilter
 
 from sensorad.errors import DataError, TooLittleDataError, UsageError
 from sensorad.events import EventRule, event_curve, event_spans
-from sensorad.thresholds import Budget, BudgetThreshold, CalibrationScores, ThresholdResult
+from sensorad.thresholds import Budget, BudgetThreshold, ThresholdResult
 from sensorad.thresholds.extrapolation import UncertainTail, event_heights, top_peaks
 
-DAY = 1440  # rows of one minute
 RULE = EventRule()
 WEEKLY = BudgetThreshold(Budget.parse("1/week"), is_extrapolated_if_short=True)
 
 
-def _scores(score: np.ndarray, n_machines: int = 1) -> CalibrationScores:
-    each = len(score) // n_machines
-    time = np.tile(np.arange(each, dtype=np.int64) * 60 * 10**9, n_machines)
-    return CalibrationScores(time, score, np.repeat(np.arange(n_machines), each).astype(np.int32), 60.0)
-
-
-def _smooth(rng: np.random.Generator, n_rows: int, memory: float = 0.9) -> np.ndarray:
-    noise = rng.standard_normal(n_rows + 500)
-    return np.exp(lfilter([np.sqrt(1 - memory**2)], [1, -memory], noise)[500:])
-
-
 @pytest.mark.parametrize("rule", [EventRule(merge_gap_rows=7), EventRule(merge_gap_rows=3, release=1.0)])
 def test_as_many_heights_are_above_a_line_as_there_were_events_at_most(rule):
-    scores = _scores(_smooth(np.random.default_rng(0), 2000), n_machines=2)
+    scores = minute_scores(smooth_scores(np.random.default_rng(0), 2000), n_machines=2)
     heights = event_heights(scores, rule)
     assert np.all(np.diff(heights) <= 0)
     floor = np.quantile(scores.score, 0.95)
@@ -97,20 +85,20 @@ def test_doubt_makes_far_events_likelier_than_the_best_fit_says():
 
 
 def test_short_data_are_refused_unless_asked():
-    scores = _scores(np.random.default_rng(0).exponential(size=3 * DAY))
+    scores = minute_scores(np.random.default_rng(0).exponential(size=3 * DAY))
     assert not BudgetThreshold(Budget.parse("1/week")).is_extrapolated_if_short
     with pytest.raises(TooLittleDataError, match="machine-hours"):
         BudgetThreshold(Budget.parse("1/week")).fit(scores, RULE)
 
 
 def test_enough_data_give_the_same_line_with_and_without():
-    scores = _scores(_smooth(np.random.default_rng(0), 30 * DAY))
+    scores = minute_scores(smooth_scores(np.random.default_rng(0), 30 * DAY))
     assert WEEKLY.fit(scores, RULE) == BudgetThreshold(Budget.parse("1/week")).fit(scores, RULE)
     assert WEEKLY.fit(scores, RULE).is_promised
 
 
 def test_the_result_says_what_it_is():
-    scores = _scores(np.random.default_rng(0).exponential(size=3 * DAY))
+    scores = minute_scores(np.random.default_rng(0).exponential(size=3 * DAY))
     result = WEEKLY.fit(scores, RULE)
     assert result.is_extrapolated
     assert not result.is_promised
@@ -126,23 +114,25 @@ def test_the_result_says_what_it_is():
     for text in ("too few to promise", "which takes 16.1", "promises nothing", "extrapolated", "generalised Pareto"):
         assert text in words
     assert ThresholdResult.from_json(json.loads(json.dumps(result.to_json()))) == result
-    assert WEEKLY.fit(_scores(8 * scores.score), RULE).threshold == pytest.approx(8 * result.threshold, rel=1e-9)
+    assert WEEKLY.fit(minute_scores(8 * scores.score), RULE).threshold == pytest.approx(8 * result.threshold, rel=1e-9)
 
 
 def test_less_budget_data_or_doubt_raise_the_line():
     score = np.random.default_rng(0).exponential(size=5 * DAY)
     lines = [
-        BudgetThreshold(Budget.parse(text), confidence, is_extrapolated_if_short=True).fit(_scores(score), RULE)
+        BudgetThreshold(Budget.parse(text), confidence, is_extrapolated_if_short=True).fit(minute_scores(score), RULE)
         for text, confidence in (("2/week", 0.8), ("1/week", 0.8), ("1/week", 0.9), ("1/month", 0.9))
     ]
     assert all(result.is_extrapolated for result in lines)
     assert [r.threshold for r in lines] == sorted({r.threshold for r in lines})
     four = BudgetThreshold(Budget.parse("1/week", per="log"), is_extrapolated_if_short=True)
-    assert four.fit(_scores(score, n_machines=4), RULE).parameters["events_per_machine_day"] == pytest.approx(1 / 28)
+    assert four.fit(minute_scores(score, n_machines=4), RULE).parameters["events_per_machine_day"] == pytest.approx(
+        1 / 28
+    )
 
 
 def test_the_line_by_simulating_the_doubt():
-    scores = _scores(np.random.default_rng(2).exponential(size=4 * DAY))
+    scores = minute_scores(np.random.default_rng(2).exponential(size=4 * DAY))
     result = WEEKLY.fit(scores, RULE)
     level, excess = top_peaks(event_heights(scores, RULE), "here")
     spread = result.parameters["dispersion"]
@@ -160,7 +150,7 @@ def test_bursts_that_ask_for_more_data_are_extrapolated_too():
     for day in (5, 19):
         bursty[day * DAY + np.arange(0, DAY, 40)] += 12.0
     method = BudgetThreshold(Budget.parse("1/day"), is_extrapolated_if_short=True)
-    result = method.fit(_scores(bursty), RULE)
+    result = method.fit(minute_scores(bursty), RULE)
     assert result.is_extrapolated
     assert result.parameters["needed_days"] > 28
     assert result.parameters["dispersion"] > 2
@@ -170,11 +160,11 @@ def test_there_are_limits():
     rng = np.random.default_rng(0)
     monthly = BudgetThreshold(Budget.parse("1/month"), is_extrapolated_if_short=True)
     with pytest.raises(TooLittleDataError, match=r"48 machine-hours.*30-fold: 55\.26 are needed at least, 1658"):
-        monthly.fit(_scores(rng.exponential(size=2 * DAY)), RULE)
+        monthly.fit(minute_scores(rng.exponential(size=2 * DAY)), RULE)
     with pytest.raises(TooLittleDataError, match=r"more than 20 separate.*got \d"):
-        WEEKLY.fit(_scores(_smooth(rng, 2 * DAY, memory=0.99)), RULE)
+        WEEKLY.fit(minute_scores(smooth_scores(rng, 2 * DAY, memory=0.99)), RULE)
     with pytest.raises(DataError, match="positive"):
-        WEEKLY.fit(_scores(-1 - rng.exponential(size=3 * DAY)), RULE)
+        WEEKLY.fit(minute_scores(-1 - rng.exponential(size=3 * DAY)), RULE)
     with pytest.raises(UsageError, match="between 0 and 1"):
         BudgetThreshold(Budget(1.0), 1.5, is_extrapolated_if_short=True)
 
@@ -182,7 +172,7 @@ def test_there_are_limits():
 PROCESSES = {
     "independent": lambda rng, n: rng.exponential(size=n),
     "heavy tail": lambda rng, n: np.abs(rng.standard_t(3, size=n)),
-    "smooth": _smooth,
+    "smooth": smooth_scores,
 }
 
 
@@ -190,9 +180,9 @@ PROCESSES = {
 def test_three_days_keep_a_weekly_budget_in_nine_of_ten_calibrations(process):
     draw = PROCESSES[process]
     rng = np.random.default_rng(20240229)
-    fresh = _scores(draw(rng, 2000 * DAY))
+    fresh = minute_scores(draw(rng, 2000 * DAY))
     truth = event_curve(fresh.time, fresh.score, fresh.group, RULE, float(np.quantile(fresh.score, 0.95)))
-    lines = [WEEKLY.fit(_scores(draw(rng, 3 * DAY)), RULE).threshold for _ in range(80)]
+    lines = [WEEKLY.fit(minute_scores(draw(rng, 3 * DAY)), RULE).threshold for _ in range(80)]
     weekly = 7 * truth.count(np.array(lines)) / 2000
     assert np.mean(weekly <= 1.0) >= 0.85
     assert np.mean(np.array(lines) < fresh.score.max()) > 0.5  # cautious, yet not out of reach
