@@ -16,7 +16,7 @@ from sensorad.scoring.crossfit import Stretch
 from sensorad.scoring.engine import LEAST_SENSORS
 from sensorad.types import RowBlock, SensorSchema
 
-__all__ = ["LEAST_WINDOWS", "NormalRows", "read_normal_rows", "rows_since"]
+__all__ = ["LEAST_WINDOWS", "NormalRows", "read_normal_rows"]
 
 LEAST_WINDOWS = 5
 """A fit needs at least this many windows' worth of rows."""
@@ -168,11 +168,3 @@ def _too_little(n_rows: int, needed: int, length: int) -> TooLittleDataError:
         f"fit needs at least {needed:,} usable normal rows ({LEAST_WINDOWS} windows of {length}), got {n_rows:,}",
         hint=f"add {needed - n_rows:,} rows or choose a shorter --window",
     )
-
-
-def rows_since(is_marked: NDArray[np.bool_], before: int) -> NDArray[np.int64]:
-    """(T,) rows since the last marked one, itself 0; ``before`` is the count of the row before the first."""
-    row = np.arange(len(is_marked))
-    last = np.maximum.accumulate(np.where(is_marked, row, -1))
-    since: NDArray[np.int64] = np.where(last >= 0, row - last, before + 1 + row)
-    return since

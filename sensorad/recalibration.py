@@ -133,16 +133,17 @@ class Recalibration(ABC):
         pooled: bool = False,
         **options: Any,
     ) -> ThresholdResult:
-        """The same from scores that this detector has already given."""
+        """The same from scores that this detector has already given; refused, it leaves everything as it was."""
         current = self._fitted()
         chosen = threshold_method(method, budget=budget, confidence=confidence, **options)
+        notes: tuple[str, ...] = ()
         if labels is not None:
             marked = self.with_labels(scores, labels)
-            scores = marked.scores
-            self.notes_ += [note for note in marked.notes if note not in self.notes_]
+            scores, notes = marked.scores, marked.notes
         if pooled:
             scores = replace(scores, mode=None, mode_names=())
         self._calibration = Calibration.fit(current.scheme, scores, events or current.rule, chosen)
+        self.notes_ += [note for note in notes if note not in self.notes_]
         return self._calibration.threshold
 
     def calibration_scores(

@@ -63,13 +63,17 @@ def report_on_scores(
     """
     timeline = TimelineSampler(line=stored.line)
     findings = None if detector is None else detector.findings()
+    is_unsorted = bool(stored.metadata.get("n_unsorted"))
     steps: list[float] = []
     for block in stored.blocks(ROWS):
         timeline.add(block)
-        if findings is not None and not stored.metadata.get("n_unsorted"):
+        if findings is not None and not is_unsorted:
             findings.update(block)
         steps += _step_seconds(block.time, block.group)
         progress("reading scores", sum(timeline.status_counts.values()) / max(1, stored.n_rows))
+    if findings is not None and is_unsorted:
+        for block in stored.blocks_in_order(with_blame=False):
+            findings.update(block)
     traces = TraceSampler(stored.schema)
     row_seconds = float(np.median(steps)) if steps else 60.0
     snippets = SnippetSampler(stored.schema, events, row_seconds=row_seconds, line=stored.line)

@@ -278,3 +278,14 @@ def test_a_calibration_that_no_longer_holds_is_said_to_be_stale(bench: Path) -> 
     assert "no longer describes normal" in run.err
     cli("report", "later-scores.parquet", "-m", "other.sensorad", "-o", "stale.html", "--force", cwd=bench).ok()
     assert "no longer describes normal" in (bench / "stale.html").read_text()
+
+
+def test_a_report_on_scores_of_an_unsorted_log_still_judges_the_calibration(bench: Path) -> None:
+    shuffled = pd.read_parquet(bench / "calm.parquet").sample(frac=1.0, random_state=0)
+    shuffled.to_parquet(bench / "shuffled.parquet")
+    args = ("score", "shuffled.parquet", "-m", "plant.sensorad", "-o", "shuffled-scores.parquet", "--force", "--json")
+    said = json.loads(cli(*args, cwd=bench).ok().out)["calibration"]["statement"]
+    assert "too early" not in said
+    page = ("report", "shuffled-scores.parquet", "-m", "plant.sensorad", "-o", "shuffled.html", "--force")
+    cli(*page, cwd=bench).ok()
+    assert said in (bench / "shuffled.html").read_text()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sensorad.errors import UsageError
+from sensorad.errors import SensoradError, UsageError
 from sensorad_cli.event_options import EventOptions, event_options
 from sensorad_cli.files import STANDARD, claim_output, log_paths, refuse_among_inputs, write_text
 from sensorad_cli.group import command as make_command
@@ -110,6 +110,7 @@ def command(
         before, weights = detector.threshold_, detector.weights_hash_
         result = detector.calibrate_scores(scores, events=rule, pooled=pooled, **method_options.settings())
         detector.save(chosen, force=force)
+        _prove_untouched(chosen, weights)
     _report(output, result, before, weights, chosen)
 
 
@@ -148,6 +149,15 @@ def _scores(
     for note in log.notes:
         ctx.ensure_object(Output).warn(note)
     return scores
+
+
+def _prove_untouched(target: str, weights: str) -> None:
+    """Read back what was written: its weights must be those that the detector came with."""
+    import sensorad
+
+    written = sensorad.load(target, has_model=False).weights_hash_
+    if written != weights:
+        raise SensoradError(f"calibration changed weights: {weights[:16]} became {written[:16]}", where=target)
 
 
 def _report(output: Output, result: ThresholdResult, before: float, weights: str, target: str) -> None:
