@@ -25,7 +25,7 @@ from sensorad.model_parts import ModelParts
 from sensorad.monitoring import CalibrationMonitor
 from sensorad.normal_rows import read_normal_rows
 from sensorad.recalibration import Recalibration
-from sensorad.scoring import FusedScheme, ScoringEngine
+from sensorad.scoring import FusedScheme, ScoringEngine, context_rows
 from sensorad.thresholds import Budget, BudgetThreshold, ReturnPeriods, ThresholdMethod, ThresholdResult
 from sensorad.types import Event, RowBlock, ScoreBlock, SensorSchema
 
@@ -189,9 +189,8 @@ class Detector(Recalibration):
         rows = read_normal_rows(source.blocks(), source.schema, self.config.length)
         config = self.config.fitted_to(rows.n_rows, len(rows.scaler.used_positions))
         learned = learn(rows, config, checkpoint=checkpoint, progress=progress)
-        rule = self.events or _default_rule(
-            config, rows.timing, max(learned.model.context_rows + learned.scheme.memory_rows - 1, config.length - 1)
-        )
+        looks_back = context_rows(learned.model, learned.scheme, config.length)
+        rule = self.events or _default_rule(config, rows.timing, looks_back)
         if budget is not None:
             threshold = BudgetThreshold(Budget.parse(budget), confidence)
         threshold = threshold or self.threshold
