@@ -163,7 +163,7 @@ def _odd_blocks(rows: NormalRows, folds: list[Fold], errors: list[SensorErrors])
         if usual[number] > ODD_BLOCK * max(others, 1e-12):
             position, start, _ = fold.held[0]
             last, _, stop = fold.held[-1]
-            begin, end = rows.times[position][start], rows.times[last][stop - 1]
+            begin, end = rows.stretches[position].time[start], rows.stretches[last].time[stop - 1]
             notes.append(
                 f"the rows from {_second(begin)} to {_second(end)} fit the others badly (usual squared error "
                 f"{usual[number] / max(others, 1e-12):.0f} times theirs): make sure that they are normal"
@@ -178,9 +178,9 @@ def _second(time: np.int64) -> str:
 
 def _normal_scores(rows: NormalRows, errors: list[SensorErrors], scheme: Scheme) -> CalibrationScores:
     scores = [scheme.evidence(part).score for part in errors]
-    machine = [np.full(len(time), code, np.int32) for time, code in zip(rows.times, rows.machines, strict=True)]
+    machine = [np.full(len(part), code, np.int32) for part, code in zip(rows.stretches, rows.machines, strict=True)]
     return CalibrationScores(
-        time=np.concatenate(rows.times),
+        time=np.concatenate([part.time for part in rows.stretches]),
         score=np.concatenate(scores),
         group=np.concatenate(machine),
         step_seconds=rows.timing.step_seconds,

@@ -32,8 +32,6 @@ class NormalRows:
         Learned from these rows.
     stretches : list of Stretch
         Scaled, filled rows without gaps, at least one window long.
-    times : list of (T,) int64
-        Row times of each stretch, ns.
     machines : list of int
         Machine of each stretch.
     modes : list of (T,) int32, or None
@@ -50,7 +48,6 @@ class NormalRows:
     imputer: GaussianImputer
     timing: Timing
     stretches: list[Stretch]
-    times: list[NDArray[np.int64]]
     machines: list[int]
     modes: list[NDArray[np.int32]] | None = None
     mode_names: Sequence[str] = ()
@@ -123,8 +120,7 @@ def read_normal_rows(blocks: Iterable[RowBlock], schema: SensorSchema, length: i
         scaler=scaler,
         imputer=imputer,
         timing=timing,
-        stretches=[Stretch(imputer.fill(rows, present), present) for _, _, rows, present in pieces],
-        times=[time for _, time, _, _ in pieces],
+        stretches=[Stretch(imputer.fill(rows, present), present, time) for _, time, rows, present in pieces],
         machines=[code for code, _, _, _ in pieces],
         modes=modes if len(modes) == len(pieces) else None,
         mode_names=max((rows.mode_names for rows in machines.values()), key=len),

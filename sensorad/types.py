@@ -29,7 +29,7 @@ __all__ = [
 STATUSES = ("scored", "warmup", "degraded", "unscorable", "duplicate", "late")
 """What became of a row; stored as the position in this tuple."""
 
-REASONS = ("", "missing", "infinite", "overflow", "segment_start", "same_time", "rate", "out_of_order")
+REASONS = ("", "missing", "infinite", "overflow", "segment_start", "same_time", "rate", "out_of_order", "far_future")
 """Why a row is not plainly scored; stored as the position in this tuple."""
 
 FLAWS = ("", "missing", "infinite", "overflow")

@@ -22,13 +22,28 @@ __all__ = ["Fold", "Stretch", "blocked_folds", "out_of_fold_errors"]
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Consecutive normal rows of one machine without a gap: filled deviations (T, C) and which cells were measured."""
+    """Consecutive normal rows of one machine without a gap.
+
+    Attributes
+    ----------
+    rows : (T, C) float32
+        Filled deviations.
+    usable : (T, C) bool
+        Which cells were measured.
+    time : (T,) int64
+        Nanoseconds since 1970.
+    """
 
     rows: NDArray[np.float32]
     usable: NDArray[np.bool_]
+    time: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def part(self, start: int, stop: int | None) -> Stretch:
+        """Rows ``start`` to before ``stop``."""
+        return Stretch(self.rows[start:stop], self.usable[start:stop], self.time[start:stop])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +70,7 @@ def blocked_folds(stretches: Sequence[Stretch], n_folds: int, margin: int) -> li
     Examples
     --------
     >>> rows = np.zeros((100, 1), np.float32)
-    >>> folds = blocked_folds([Stretch(rows, rows == 0)], n_folds=4, margin=5)
+    >>> folds = blocked_folds([Stretch(rows, rows == 0, np.arange(100))], n_folds=4, margin=5)
     >>> folds[1].held, [len(piece) for piece in folds[1].kept]
     ([(0, 25, 50)], [20, 45])
     """
@@ -72,10 +87,8 @@ def blocked_folds(stretches: Sequence[Stretch], n_folds: int, margin: int) -> li
                 kept.append(stretch)
                 continue
             held.append((position, start, stop))
-            for piece in (slice(0, max(start - margin, 0)), slice(stop + margin, None)):
-                part = Stretch(stretch.rows[piece], stretch.usable[piece])
-                if len(part) > margin:
-                    kept.append(part)
+            beside = (stretch.part(0, max(start - margin, 0)), stretch.part(stop + margin, None))
+            kept += [part for part in beside if len(part) > margin]
         folds.append(Fold(held, kept))
     return folds
 
@@ -93,7 +106,8 @@ def out_of_fold_errors(
         for position, start, stop in fold.held:
             stretch = stretches[position]
             first = max(0, start - model.context_rows)
-            found = model.errors(stretch.rows[first:stop], stretch.usable[first:stop])
+            part = stretch.part(first, stop)
+            found = model.errors(part.rows, part.usable, part.time)
             for field in fields(SensorErrors):
                 getattr(results[position], field.name)[start:stop] = getattr(found, field.name)[start - first :]
     return results

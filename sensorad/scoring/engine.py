@@ -161,7 +161,7 @@ class ScoringEngine:
             usable = np.concatenate([before.usable, usable])
             is_blind = np.concatenate([before.is_blind, is_blind])
             time = np.concatenate([before.time, time])
-        errors = self.model.errors(filled, usable & ~is_blind[:, None])
+        errors = self.model.errors(filled, usable & ~is_blind[:, None], time)
         evidence = self.scheme.evidence(errors)
         new = slice(len(time) - len(rows), None)
 

@@ -79,8 +79,11 @@ class ErrorModel(Protocol):
     def context_rows(self) -> int:
         """Rows before a row that its errors depend on."""
 
-    def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_]) -> SensorErrors:
-        """Errors of filled rows (T, C) of one segment; ``usable`` (T, C) is False where a cell was filled."""
+    def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_], time: NDArray[np.int64]) -> SensorErrors:
+        """Errors of filled rows (T, C) of one segment with their times (T,) in ns; rising.
+
+        ``usable`` (T, C) is False where a cell was filled.
+        """
 
 
 class Reconstruction(Protocol):
@@ -100,7 +103,7 @@ class LinearErrors:
     def context_rows(self) -> int:
         return max(self.pca.length - 1, self.autoregression.lags)
 
-    def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_]) -> SensorErrors:
+    def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_], time: NDArray[np.int64]) -> SensorErrors:
         window, newest, expected = window_errors(rows, usable, self.pca.length, self.pca.reconstruct)
         step = one_step_errors(rows, usable, self.autoregression)
         return PredictionErrors(window, newest, expected, step, window, self.autoregression)

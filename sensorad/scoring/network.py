@@ -102,7 +102,7 @@ class NetworkErrors:
         lags = 0 if self.autoregression is None else self.autoregression.lags
         return max(self.length - 1, lags)
 
-    def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_]) -> SensorErrors:
+    def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_], time: NDArray[np.int64]) -> SensorErrors:
         window, newest, expected = window_errors(rows, usable, self.length, self._reconstruct, SCORING_WINDOWS)
         linear = window if self.pca is None else window_errors(rows, usable, self.length, self.pca.reconstruct)[0]
         if self.autoregression is None:
@@ -227,7 +227,7 @@ def cross_trained(
             fingerprint=f"{fingerprint}:{side}",
         )
         if pca is not None and plan.is_trained:  # a network alone is scored as published, with its whole output
-            unseen = [Stretch(stretches[s].rows[a:b], stretches[s].usable[a:b]) for s, a, b in held]
+            unseen = [stretches[s].part(a, b) for s, a, b in held]
             gates.append(_gate(trained.module, unseen, plan))
         if trained.record is not None:
             records.append(trained.record)
@@ -322,7 +322,7 @@ def _without(stretches: Sequence[Stretch], held: Sequence[tuple[int, int, int]],
         edges = np.flatnonzero(np.diff(is_kept.astype(np.int8), prepend=0, append=0))
         for start, stop in zip(edges[::2], edges[1::2], strict=True):
             if stop - start > margin:
-                kept.append(Stretch(stretch.rows[start:stop], stretch.usable[start:stop]))
+                kept.append(stretch.part(int(start), int(stop)))
     return kept
 
 

@@ -180,8 +180,8 @@ class OwnErrors:
     def context_rows(self) -> int:
         return self.model.context_rows
 
-    def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_]) -> SensorErrors:
-        errors = self.model.errors(rows, usable)
+    def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_], time: NDArray[np.int64]) -> SensorErrors:
+        errors = self.model.errors(rows, usable, time)
         return SensorErrors(*(getattr(errors, field.name) for field in fields(SensorErrors)))
 
 

@@ -173,7 +173,7 @@ def test_drops_of_normal_errors_are_the_number_of_free_values() -> None:
 def _scheme(n_sensors: int = N_SENSORS, lags: int = LAGS) -> tuple[LinearErrors, FusedScheme]:
     model = _model(n_sensors, lags)
     normal = _rows(900, 7, n_sensors)
-    errors = model.errors(normal, np.ones(normal.shape, bool))
+    errors = model.errors(normal, np.ones(normal.shape, bool), np.arange(len(normal)))
     return model, FusedScheme.fit([errors], np.full(n_sensors, 0.01))
 
 
@@ -196,10 +196,10 @@ def test_a_lasting_bias_is_blamed_on_its_sensor(sensor: int) -> None:
     train = _rows(1500, 100, 3, noise)
     model = LinearErrors(WindowPCA.fit([train], 8, 0.8), RidgeAutoregression.fit([train], lags, 1.0))
     normal = _rows(900, 7, 3, noise)
-    scheme = FusedScheme.fit([model.errors(normal, np.ones(normal.shape, bool))], NOISE[:3])
+    scheme = FusedScheme.fit([model.errors(normal, np.ones(normal.shape, bool), np.arange(len(normal)))], NOISE[:3])
     rows = _rows(160, 8, 3, noise)
     rows[60:, sensor] += 0.6
-    errors = model.errors(rows, np.ones(rows.shape, bool))
+    errors = model.errors(rows, np.ones(rows.shape, bool), np.arange(len(rows)))
     found, plain = scheme.evidence(errors), scheme.evidence(_plain(errors))
     np.testing.assert_array_equal(found.score, plain.score)
     np.testing.assert_array_equal(found.surprise, plain.surprise)
@@ -214,7 +214,7 @@ def test_shares_sum_to_one_and_quiet_rows_keep_theirs() -> None:
     model, scheme = _scheme()
     rows = _faulty(1, 2.0)
     usable = np.random.default_rng(0).random(rows.shape) > 0.05
-    errors = model.errors(rows, usable)
+    errors = model.errors(rows, usable, np.arange(len(rows)))
     evidence = scheme.evidence(errors)
     np.testing.assert_allclose(evidence.blame.sum(axis=1), 1.0, rtol=1e-12)
     assert (evidence.blame >= 0).all()
@@ -297,7 +297,7 @@ def test_a_stuck_sensor_of_two_is_told_by_its_silence() -> None:
 def test_a_row_owes_nothing_to_the_other_rows_asked_for() -> None:
     model, scheme = _scheme()
     rows = _faulty(2, 1.5)
-    step = model.errors(rows, np.ones(rows.shape, bool)).step / scheme.step_size
+    step = model.errors(rows, np.ones(rows.shape, bool), np.arange(len(rows))).step / scheme.step_size
     contributions = Contributions.of(model.autoregression, scheme.step_size)
     own = np.full(step.shape, 1.0 / N_SENSORS)
     every = contributions.blame(step, np.arange(60, 140), own)
@@ -343,7 +343,7 @@ def test_a_disturbed_process_is_blamed_by_each_sensors_own_errors() -> None:
 def test_without_steps_or_their_model_every_sensor_is_blamed_for_its_own_errors() -> None:
     model, _ = _scheme()
     rows = _faulty(0, 2.0)
-    errors = model.errors(rows, np.ones(rows.shape, bool))
+    errors = model.errors(rows, np.ones(rows.shape, bool), np.arange(len(rows)))
     assert isinstance(errors, PredictionErrors)
     assert errors.take(slice(3, 9)).autoregression is model.autoregression
     assert len(errors.take(slice(3, 9))) == 6

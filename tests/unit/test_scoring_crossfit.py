@@ -18,7 +18,7 @@ def _numbered(sizes: list[int]) -> list[Stretch]:
     stretches = []
     for number, size in enumerate(sizes):
         rows = np.stack([np.full(size, number), np.arange(size)], axis=1).astype(np.float32)
-        stretches.append(Stretch(rows, np.ones(rows.shape, bool)))
+        stretches.append(Stretch(rows, np.ones(rows.shape, bool), np.arange(len(rows))))
     return stretches
 
 
@@ -61,7 +61,7 @@ def test_networks_of_half_the_log_keep_no_held_row_either(sizes: list[int], n_fo
 
 def _stretch(n_rows: int, seed: int) -> Stretch:
     rows = np.cumsum(np.random.default_rng(seed).normal(size=(n_rows, 3)), axis=0).astype(np.float32)
-    return Stretch(rows, np.ones(rows.shape, bool))
+    return Stretch(rows, np.ones(rows.shape, bool), np.arange(len(rows)))
 
 
 def _fit(fold: Fold) -> LinearErrors:
@@ -76,7 +76,7 @@ def test_each_row_is_scored_by_the_model_that_did_not_see_it() -> None:
     for fold in folds:
         model = _fit(fold)
         for number, start, stop in fold.held:
-            direct = model.errors(stretches[number].rows, stretches[number].usable)
+            direct = model.errors(stretches[number].rows, stretches[number].usable, stretches[number].time)
             for name in ("window", "newest", "expected", "step"):
                 np.testing.assert_allclose(
                     getattr(found[number], name)[start:stop], getattr(direct, name)[start:stop], rtol=1e-9
@@ -91,7 +91,7 @@ def test_a_change_inside_a_block_changes_no_model_that_scores_it() -> None:
     before = out_of_fold_errors(stretches, folds, _fit)[0]
     changed = stretches[0].rows.copy()
     changed[59] += 100.0  # the last row of the second block
-    altered = [Stretch(changed, stretches[0].usable)]
+    altered = [Stretch(changed, stretches[0].usable, stretches[0].time)]
     after = out_of_fold_errors(altered, blocked_folds(altered, 4, margin=5), _fit)[0]
     np.testing.assert_array_equal(before.window[30:59], after.window[30:59])
     assert (before.window[:30][4:] != after.window[:30][4:]).any(), "other blocks are scored by models that saw it"

@@ -93,7 +93,7 @@ def test_the_twin_meets_every_status() -> None:
         block = random_block(np.random.default_rng(seed), 120, N_SENSORS, machines=2)
         met |= {(row.status, row.reason) for row in scored_rows(_engine("sse"), [block])}
     assert {status for status, _ in met} == set(STATUSES)
-    assert {reason for _, reason in met} == set(REASONS)
+    assert {reason for _, reason in met} == set(REASONS) - {"far_future"}  # which only a stream can meet
 
 
 @pytest.mark.parametrize("cut", [None, 21, 22, 23, 24])

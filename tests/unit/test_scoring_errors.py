@@ -81,19 +81,21 @@ def test_linear_errors_depend_on_the_rows_that_they_state() -> None:
     for length, lags in ((10, 4), (4, 10)):
         model = LinearErrors(WindowPCA.fit([rows], length, 0.9), RidgeAutoregression.fit([rows], lags, 1.0))
         assert model.context_rows == max(length - 1, lags)
-        usable = np.ones(rows.shape, bool)
-        whole = model.errors(rows, usable)
-        part = model.errors(rows[60 - model.context_rows : 61], usable[: model.context_rows + 1])
+        usable, time = np.ones(rows.shape, bool), np.arange(len(rows))
+        whole = model.errors(rows, usable, time)
+        last = slice(60 - model.context_rows, 61)
+        part = model.errors(rows[last], usable[last], time[last])
         for name in ("window", "newest", "expected", "step"):
             np.testing.assert_allclose(getattr(part, name)[-1], getattr(whole, name)[60], rtol=1e-5, atol=1e-9)
-        short = model.errors(rows[61 - model.context_rows : 61], usable[: model.context_rows])
+        last = slice(61 - model.context_rows, 61)
+        short = model.errors(rows[last], usable[last], time[last])
         assert np.isnan(short.window[-1]).all() or np.isnan(short.step[-1]).all()
 
 
 def test_errors_can_be_taken_apart() -> None:
     rows = _rows(30, 2)
     model = LinearErrors(WindowPCA.fit([rows], 5, 0.9), RidgeAutoregression.fit([rows], 2, 1.0))
-    errors = model.errors(rows, np.ones(rows.shape, bool))
+    errors = model.errors(rows, np.ones(rows.shape, bool), np.arange(len(rows)))
     some = errors.take(slice(10, 12))
     assert isinstance(some, SensorErrors)
     assert (len(errors), len(some)) == (30, 2)
@@ -115,7 +117,9 @@ def test_network_errors_are_those_of_its_module_on_one_window(has_linear_part: b
     components = None if pca is None else torch.from_numpy(pca.components)
     module = ResidualAutoencoder(DenseAutoencoder(length * 3, DenseConfig(widths=(5,))), components).eval()
     module.get_buffer("gate").fill_(0.7)
-    errors = NetworkErrors(module, length, pca, autoregression).errors(rows, np.ones(rows.shape, bool))
+    errors = NetworkErrors(module, length, pca, autoregression).errors(
+        rows, np.ones(rows.shape, bool), np.arange(len(rows))
+    )
     for t in (length - 1, 30, 59):
         window = rows[t - length + 1 : t + 1]
         with torch.no_grad():
@@ -136,4 +140,4 @@ def test_a_single_window_warns_of_nothing() -> None:
     rows = _rows(4, 2)
     rows.flags.writeable = False
     model = NetworkErrors(ResidualAutoencoder(torch.nn.Identity(), None), 4, None, None)
-    assert (model.errors(rows, np.ones(rows.shape, bool)).newest[-1] == 0).all()
+    assert (model.errors(rows, np.ones(rows.shape, bool), np.arange(len(rows))).newest[-1] == 0).all()

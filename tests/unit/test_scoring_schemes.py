@@ -32,7 +32,7 @@ def _errors(n_rows: int, seed: int, share_missing: float = 0.0) -> SensorErrors:
     train = _rows(400, seed=100)
     model = LinearErrors(WindowPCA.fit([train], 8, 0.6), RidgeAutoregression.fit([train], 2, 1.0))
     usable = np.random.default_rng(seed).random((n_rows, N_SENSORS)) >= share_missing
-    return model.errors(_rows(n_rows, seed), usable)
+    return model.errors(_rows(n_rows, seed), usable, np.arange(n_rows))
 
 
 @pytest.fixture(scope="module")
