@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sensorad.events import EventBuilder, QualityMonitor
+from sensorad.events.state_parts import misfit, part_in
 from sensorad.monitoring import CalibrationMonitor, StaleVerdict
 from sensorad.types import Event, RowBlock, ScoreBlock
 
@@ -54,3 +57,28 @@ class Findings:
         if self._monitor is not None:
             self.stale = self._monitor.finish(events)
         return [*events, *([] if self._quality is None else self._quality.finish())]
+
+    def state(self) -> dict[str, Any]:
+        """What all parts remember, for a run that goes on later: plain values and NumPy arrays."""
+        return {
+            "builder": self._builder.state(),
+            "quality": None if self._quality is None else self._quality.state(),
+            "monitor": None if self._monitor is None else self._monitor.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken, with parts of the same settings.
+
+        Raises
+        ------
+        ArtefactError
+            The state is damaged, or its parts are others than those here.
+        """
+        for name, part in (("quality", self._quality), ("monitor", self._monitor)):
+            if name not in state or (state[name] is None) != (part is None):
+                raise misfit(f"the part {name!r} is {'there' if state.get(name) is not None else 'missing'}")
+        self._builder.restore(part_in(state, "builder"))
+        if self._quality is not None:
+            self._quality.restore(part_in(state, "quality"))
+        if self._monitor is not None:
+            self._monitor.restore(part_in(state, "monitor"))

@@ -1,6 +1,7 @@
 """From scores to findings: one event rule and one builder for calibration, batch and stream."""
 
 from sensorad.events.builder import EventBuilder, counted_rows
+from sensorad.events.changes import ChangeWatch, EventChange
 from sensorad.events.curve import EventCurve, event_curve
 from sensorad.events.decluster import cluster_peaks
 from sensorad.events.difference import EventDifference, event_difference
@@ -12,7 +13,9 @@ from sensorad.events.rule import EventRule
 from sensorad.events.spans import EventSpans, event_spans
 
 __all__ = [
+    "ChangeWatch",
     "EventBuilder",
+    "EventChange",
     "EventCurve",
     "EventDifference",
     "EventRule",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from sensorad.alarm_line import AlarmLine
 from sensorad.errors import DataError
 from sensorad.events.draft import EventDraft, ReturnDays
 from sensorad.events.rule import EventRule
+from sensorad.events.state_parts import array_in, misfit, names_in, part_in
 from sensorad.events.tracker import EventTracker
 from sensorad.types import REASONS, STATUSES, Event, ScoreBlock
 
@@ -72,6 +74,7 @@ class EventBuilder:
         self.return_days = return_days
         self._tracker = EventTracker(self.line.threshold, rule)
         self._drafts: dict[int, EventDraft] = {}
+        self._standing: dict[int, Event] = {}  # open events as `ongoing` told them, until a row joins
         self._names: list[str] = []
         self._seen: Sequence[str] | None = None
 
@@ -89,24 +92,97 @@ class EventBuilder:
                 self._drafts[piece.group] = EventDraft(len(self.schema_names))
             draft = self._drafts[piece.group]
             rows = piece.rows if kept is None else kept[piece.rows]
-            draft.add(block, rows, piece, level[rows])
-            draft.note_surprise(block.row_surprise[rows], piece, self.rule.surprise_level)
+            if len(rows):
+                self._standing.pop(piece.group, None)
+            draft.add(block, rows, piece, level[rows], self.rule.surprise_level)
             if piece.closed_at >= 0:
                 closed += [(piece.closed_at, event) for event in self._close(piece.group)]
         closed.sort(key=lambda pair: pair[0])
         return [event for _, event in closed]
 
+    def pass_over(self, time: int, group: int, level: float) -> bool:
+        """Whether one row can neither open, continue nor close an event: then it is done with, at a tenth of the cost.
+
+        Otherwise nothing happened, and the row is for `update`.
+
+        Parameters
+        ----------
+        time
+            Nanoseconds since 1970 in UTC.
+        group
+            Number of the machine.
+        level
+            Score of the row on the scale of ``line.threshold`` (`AlarmLine.comparable`), NaN where it has none. Rows
+            that are duplicates, late or out of order take no part, so they are not for this method.
+        """
+        return self._tracker.pass_over(time, group, level)
+
+    @property
+    def n_open(self) -> int:
+        """Machines with an event that may still grow, events that are too short so far included."""
+        return len(self._drafts)
+
+    def ongoing(self, groups: Iterable[int] | None = None) -> list[Event]:
+        """Open events as they stand, by start time and machine: what `finish` would give now.
+
+        With ``groups``, those of these machines only. An event that no row has joined since it was asked for is the
+        same object again, so asking after every row is cheap.
+        """
+        asked = list(self._drafts) if groups is None else [group for group in groups if group in self._drafts]
+        return sorted([event for group in asked for event in self._as_it_stands(group)], key=_by_start)
+
     def finish(self) -> list[Event]:
         """Events still open at the end of the log, by start time and machine; the log is over after this."""
         events = [event for group in self._tracker.finish() for event in self._close(group)]
-        return sorted(events, key=lambda event: (event.start, event.group))
+        return sorted(events, key=_by_start)
+
+    def state(self) -> dict[str, Any]:
+        """All that is needed to go on after a restart as if nothing had happened: plain values and NumPy arrays.
+
+        Its size follows the machines and what is open, not the rows seen.
+        """
+        return {
+            "names": list(self._names),
+            "tracker": self._tracker.state(),
+            "group": np.array(list(self._drafts), np.int64),
+            "drafts": EventDraft.stacked(list(self._drafts.values()), len(self.schema_names)),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken, by a builder with the same sensors, line and rule.
+
+        Raises
+        ------
+        ArtefactError
+            The state is damaged, or it is one of other sensors.
+        """
+        tracker = EventTracker(self.line.threshold, self.rule)
+        tracker.restore(part_in(state, "tracker"))
+        names = names_in(state, "names")
+        groups = array_in(state, "group", np.int64, (None,), low=0).tolist()
+        drafts = EventDraft.unstacked(part_in(state, "drafts"), len(groups), len(self.schema_names))
+        if sorted(groups) != tracker.open_groups or max(groups, default=-1) >= len(names):
+            raise misfit("its open events are of other machines than those it follows")
+        self._tracker, self._names, self._seen = tracker, names, None
+        self._drafts = dict(zip(groups, drafts, strict=True))
+        self._standing = {}
 
     def _close(self, group: int) -> list[Event]:
-        draft = self._drafts.pop(group)
+        events = self._as_it_stands(group)
+        del self._drafts[group]
+        self._standing.pop(group, None)
+        return events
+
+    def _as_it_stands(self, group: int) -> list[Event]:
+        """The open event of a machine; none while too few of its rows are above the line."""
+        draft = self._drafts[group]
         if draft.n_above < self.rule.min_rows:
             return []
-        name = self._names[group]
-        return [draft.event(name, self.schema_names, self.line.threshold, self.rule, self.return_days)]
+        if group not in self._standing:
+            self._standing[group] = draft.event(
+                self._names[group], self.schema_names, self.line.threshold, self.rule, self.return_days
+            )
+        return [self._standing[group]]
 
     def _learn_names(self, names: Sequence[str]) -> None:
         n_known = len(self._names)
@@ -119,6 +195,10 @@ class EventBuilder:
             )
         self._names.extend(names[n_known:])
         self._seen = names
+
+
+def _by_start(event: Event) -> tuple[int, str]:
+    return event.start, event.group
 
 
 def counted_rows(block: ScoreBlock) -> NDArray[np.int64] | None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorad.events.clock import RowClock
 from sensorad.events.quality_drafts import WHOLE_ROW, ClockFaults, Draft
 from sensorad.events.quality_limits import SEGMENT_STEPS
 from sensorad.events.quality_runs import Place, RowPlaces, place_of
+from sensorad.events.quality_stack import QualityStack
 from sensorad.events.rule import EventRule
 from sensorad.types import REASONS, STATUSES, RowBlock
 
 __all__ = ["ClockWatch"]
 
 DUPLICATE, LATE = STATUSES.index("duplicate"), STATUSES.index("late")
-OUT_OF_ORDER, RATE = REASONS.index("out_of_order"), REASONS.index("rate")
+OUT_OF_ORDER, FAR_FUTURE, RATE = (REASONS.index(reason) for reason in ("out_of_order", "far_future", "rate"))
 LONG_AGO = np.iinfo(np.int64).min
 KINDS = GAP, OUT_OF_PLACE, CONFLICT, OTHER_RATE = range(4)
 
@@ -26,18 +26,29 @@ class ClockWatch:
     A row out of place has no place of its own: it is noted at the newest row in order before it.
     """
 
-    def __init__(self, rule: EventRule, gap_steps: float) -> None:
-        self.newest: Place | None = None
+    def __init__(self, rule: EventRule, gap_steps: float, stack: QualityStack, machine: int) -> None:
         self._rule = rule
         self._gap_steps = gap_steps
-        self._clock = RowClock(rule.step_seconds)
-        self._cells = np.full(1, np.nan, np.float32)  # (C,) of the newest row, NaN where flawed
+        self._stack = stack
+        self._machine = machine
+
+    @property
+    def newest(self) -> Place | None:
+        """The newest row in order; None = there was none."""
+        stack, m = self._stack, self._machine
+        number = int(stack.number[m])
+        return None if number < 0 else (int(stack.time[m]), int(stack.position[m]), number)
+
+    def _move_to(self, row: Place, cells: NDArray[np.float32]) -> None:
+        stack, m = self._stack, self._machine
+        stack.time[m], stack.position[m], stack.number[m] = row
+        stack.cells[m] = cells
 
     def follow(
         self, rows: RowBlock, status: NDArray[np.uint8] | None, reason: NDArray[np.uint8] | None
     ) -> tuple[RowBlock, RowPlaces, list[Draft]]:
         """The rows that are in order, their places, and what is wrong with the clock; at least one row."""
-        before, cells_before = self.newest, self._cells
+        before, cells_before = self.newest, self._stack.cells[self._machine].copy()
         kept = self._kept(rows, status, reason)
         in_order = rows if kept is None else rows.take(kept)
         marks: list[NDArray[np.int64]] = []
@@ -45,8 +56,8 @@ class ClockWatch:
         if len(places):
             if reason is not None and (odd := (reason if kept is None else reason[kept]) == RATE).any():
                 marks.append(_marks(OTHER_RATE, places.at(np.flatnonzero(odd))))
-            self.newest = place_of(places.at(np.array([len(places) - 1]))[0])
-            self._cells = _shown(in_order, np.array([len(places) - 1]))[0]
+            newest = np.array([len(places) - 1])
+            self._move_to(place_of(places.at(newest)[0]), _shown(in_order, newest)[0])
         if kept is None:
             return in_order, places, _drafts(marks, self._rule.merge_gap_rows)
 
@@ -70,14 +81,47 @@ class ClockWatch:
             marks.append(_marks(CONFLICT, at[is_equal][~is_same]))
         return in_order, places, _drafts(marks, self._rule.merge_gap_rows)
 
+    def follow_row(
+        self, time: int, values: NDArray[np.float32], flaw: NDArray[np.uint8] | None, status: int, reason: int
+    ) -> tuple[Place | None, bool, Draft | None]:
+        """`follow` for one row: its place if in order, whether a gap precedes it, what is wrong with the clock."""
+        before = self.newest
+        cells = values if flaw is None else np.where(flaw == 0, values, np.float32(np.nan))
+        is_called_out = status in (DUPLICATE, LATE) or reason in (OUT_OF_ORDER, FAR_FUTURE)
+        if before is None:
+            if is_called_out:
+                return None, False, None
+            place = time, 0, 0
+            self._move_to(place, cells)
+            return place, False, _draft(place, place, ClockFaults(n_rate=1)) if reason == RATE else None
+        if is_called_out or time <= before[0]:
+            found = None
+            if time != before[0]:
+                found = None if status == DUPLICATE else ClockFaults(n_late=1)
+            elif not np.array_equal(cells, self._stack.cells[self._machine], equal_nan=True):
+                found = ClockFaults(n_conflicts=1)
+            return None, False, None if found is None else _draft(before, before, found)
+        step_seconds = self._rule.step_seconds
+        steps = 0.0 if step_seconds is None else (time - before[0]) / (step_seconds * 1e9)
+        place = time, before[1] + max(1, round(steps)), before[2] + 1
+        self._move_to(place, cells)
+        found = None
+        if steps > self._gap_steps:
+            found = ClockFaults(n_gaps=1, longest_gap=time - before[0], n_rate=int(reason == RATE))
+        elif reason == RATE:
+            found = ClockFaults(n_rate=1)
+        first = before if found is not None and found.n_gaps else place
+        return place, steps > SEGMENT_STEPS, None if found is None else _draft(first, place, found)
+
     def _kept(
         self, rows: RowBlock, status: NDArray[np.uint8] | None, reason: NDArray[np.uint8] | None
     ) -> NDArray[np.intp] | None:
         """Rows with a new time that the scores do not call out of place; None = all of them."""
-        newest = LONG_AGO if self.newest is None else self.newest[0]
+        before = self.newest
+        newest = LONG_AGO if before is None else before[0]
         is_dropped = np.zeros(len(rows), bool)
         if status is not None and reason is not None:
-            is_dropped = (status == DUPLICATE) | (status == LATE) | (reason == OUT_OF_ORDER)
+            is_dropped = (status == DUPLICATE) | (status == LATE) | (reason == OUT_OF_ORDER) | (reason == FAR_FUTURE)
         if rows.time[0] > newest and (rows.time[1:] > rows.time[:-1]).all() and not is_dropped.any():
             return None
         # Order is judged by the newest row so far: one late row does not make the next ones new.
@@ -87,22 +131,29 @@ class ClockWatch:
     def _placed(self, rows: RowBlock, marks: list[NDArray[np.int64]]) -> RowPlaces:
         """Places of rows in order; gaps before them go into ``marks``."""
         starts = np.zeros(len(rows), bool)
+        before = self.newest
         if len(rows) == 0:
             return RowPlaces(rows.time, rows.time, 0, starts)
-        placed = self._clock.advance(rows.time, np.zeros(len(rows), np.int32))
-        places = RowPlaces(rows.time, placed.position, int(placed.number[0]), starts)
+        time, position, number = (int(rows.time[0]), -1, -1) if before is None else before
         if self._rule.step_seconds is None:
-            return places
-        newest = rows.time[0] if self.newest is None else self.newest[0]
-        steps = np.diff(rows.time, prepend=newest) / (self._rule.step_seconds * 1e9)  # (T,)
+            return RowPlaces(rows.time, position + 1 + np.arange(len(rows)), number + 1, starts)
+        steps = np.diff(rows.time, prepend=time) / (self._rule.step_seconds * 1e9)  # (T,)
+        # A missing row takes a position too, as in `RowClock`.
+        places = RowPlaces(
+            rows.time, position + np.cumsum(np.maximum(np.rint(steps).astype(np.int64), 1)), number + 1, starts
+        )
         np.greater(steps, SEGMENT_STEPS, out=starts)
-        if starts.any():
-            gaps = np.flatnonzero(steps > self._gap_steps)
+        gaps = np.flatnonzero(steps > self._gap_steps)
+        if len(gaps):
             first = places.at(np.maximum(gaps - 1, 0))
-            if len(gaps) and gaps[0] == 0 and self.newest is not None:
-                first[0] = self.newest
+            if gaps[0] == 0 and before is not None:
+                first[0] = before
             marks.append(_marks(GAP, first, places.at(gaps)))
         return places
+
+
+def _draft(first: Place, last: Place, faults: ClockFaults) -> Draft:
+    return Draft("clock", WHOLE_ROW, first, last, clock=faults)
 
 
 def _shown(rows: RowBlock, which: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -127,12 +178,10 @@ def _drafts(marks: list[NDArray[np.int64]], merge_gap: int) -> list[Draft]:
     counts = np.add.reduceat(kind[:, None] == KINDS, heads, axis=0, dtype=np.int64)  # (H, 4)
     gap = np.maximum.reduceat(np.where(kind == GAP, last[:, 0] - first[:, 0], 0), heads)
     return [
-        Draft(
-            "clock",
-            WHOLE_ROW,
+        _draft(
             place_of(first[head]),
             place_of(last[tail]),
-            clock=ClockFaults(
+            ClockFaults(
                 n_gaps=int(n[GAP]),
                 longest_gap=int(longest),
                 n_late=int(n[OUT_OF_PLACE]),

@@ -112,12 +112,15 @@ class DraftBook:
     Sensors whose drafts have the same reason and span become one event. They need not be known to be over on the
     same row, because a run that is still too short to be told may yet continue one of them; whichever is over first
     waits, so that cuts into blocks decide nothing.
+
+    ``n_changes`` counts drafts that were opened or are over.
     """
 
     merge_gap: int
     open: dict[tuple[str, int], Draft] = field(default_factory=dict)
     over: list[Draft] = field(default_factory=list)
     n_events: Counter[tuple[str, int]] = field(default_factory=Counter)
+    n_changes: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -132,6 +135,7 @@ class DraftBook:
                 draft.add(found)
                 return
             self.over.append(draft)
+        self.n_changes += 1
         self.n_events[key] += 1
         found.is_last = self.n_events[key] >= MOST_EVENTS
         self.open[key] = found
@@ -150,6 +154,7 @@ class DraftBook:
                 growing.append(draft)
         if not self.over:
             return []
+        self.n_changes += 1
         waited_for = {_span(draft) for draft in growing if draft.column != WHOLE_ROW}
         ready = [draft for draft in self.over if draft.column == WHOLE_ROW or _span(draft) not in waited_for]
         self.over = [draft for draft in self.over if draft.column != WHOLE_ROW and _span(draft) in waited_for]

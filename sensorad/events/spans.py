@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.events.pieces import Runs
 from sensorad.events.rule import EventRule
-from sensorad.events.tracker import EventTracker, Runs
+from sensorad.events.tracker import EventTracker
 
 __all__ = ["EventSpans", "event_spans"]
 

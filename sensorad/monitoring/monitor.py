@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import astuple, dataclass
+from itertools import groupby, pairwise
 from math import inf, isfinite, isnan
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.errors import TimeError, UsageError
 from sensorad.events import counted_rows
+from sensorad.events.state_parts import array_in, misfit
 from sensorad.monitoring.baseline import CalibrationBaseline
 from sensorad.monitoring.martingale import EvidencePath, evidence_path
 from sensorad.monitoring.verdict import StaleVerdict, judged
@@ -129,6 +131,52 @@ class CalibrationMonitor:
         end = inf if self._is_finished else float(self._last)
         weeks = week_counts(self.baseline, self._days, first // DAY_NS, end, self.step_seconds)
         return judged(self.baseline, weeks, self._path[1], self._n_blocks, first)
+
+    def state(self) -> dict[str, Any]:
+        """All that is needed to go on after a restart as if nothing had happened: plain values and NumPy arrays."""
+        blocks = self._open.values()
+        return {
+            "machine": np.array(list(self._open), np.int64),
+            "block": np.array([(block.number, block.n_scored) for block in blocks], np.int64).reshape(-1, 2),
+            "height": np.array([block.height for block in blocks], np.float64),
+            "day": np.array(list(self._days), np.int64),
+            "day_counts": np.array([astuple(count) for count in self._days.values()], np.int64).reshape(-1, 3),
+            "place": np.array(list(self._bins), np.int64),
+            "n_bins": np.array([len(bins) for bins in self._bins.values()], np.int64),
+            "bins": np.frombuffer(b"".join(self._bins.values()), np.uint8).copy(),
+            "seen": np.array([] if self._first is None else [self._first, self._last], np.int64),
+            "is_finished": self._is_finished,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken, by a monitor with the same baseline and step.
+
+        Raises
+        ------
+        ArtefactError
+            The state is damaged, or it is one of another baseline.
+        """
+        machine = array_in(state, "machine", np.int64, (None,), low=0).tolist()
+        block = array_in(state, "block", np.int64, (len(machine), 2)).tolist()
+        height = array_in(state, "height", np.float64, (len(machine),)).tolist()
+        day = array_in(state, "day", np.int64, (None,)).tolist()
+        counts = array_in(state, "day_counts", np.int64, (len(day), 3), low=0).tolist()
+        place = array_in(state, "place", np.int64, (None,)).tolist()
+        n_bins = array_in(state, "n_bins", np.int64, (len(place),), low=1)
+        bins = array_in(state, "bins", np.uint8, (None,))
+        seen = array_in(state, "seen", np.int64, (None,)).tolist()
+        if n_bins.sum() != len(bins) or (bins >= len(self.baseline.counts)).any() or len(seen) not in (0, 2):
+            raise misfit("its blocks of time are not those of this calibration")
+        if not isinstance(state.get("is_finished"), bool):
+            raise misfit("nobody knows whether the log is over")
+        bounds = pairwise(np.append(0, np.cumsum(n_bins)).tolist())
+        self._open = {m: _OpenBlock(at, n, high) for m, (at, n), high in zip(machine, block, height, strict=True)}
+        self._days = {d: DayCount(*count) for d, count in zip(day, counts, strict=True)}
+        self._bins = {p: bytearray(bins[low:high]) for p, (low, high) in zip(place, bounds, strict=True)}
+        self._n_blocks = len(bins)
+        self._first, self._last = seen or (None, 0)
+        self._is_finished = state["is_finished"]
+        self._path = None
 
     def _see(self, first: int, last: int) -> None:
         self._first = first if self._first is None else min(self._first, first)

@@ -407,7 +407,7 @@ def test_memory_holds_only_what_is_open():
         rows.values[5:20, :2] = 3.0
         _lose(rows, (slice(25, 35), 0))
         monitor.update(rows)
-    [machine] = monitor._machines.values()
+    [machine] = monitor._machines
     assert machine.book.is_empty
     assert monitor.finish() == []
 

@@ -41,7 +41,7 @@ logs = st.builds(
     odd=st.sampled_from([0.0, 0.1]),
 )
 few_rows = mock.patch.multiple("sensorad.events.quality_limits", LEAST_FLAT=3, LEAST_MISSING=2, GROWTH=2)
-sampled = mock.patch.multiple("sensorad.events.quality_runs", SHORT_BLOCK=2)
+sampled = mock.patch.multiple("sensorad.events.quality_equal_runs", SHORT_BLOCK=2)
 
 
 def _log(seed: int, n: int, moves: float, flaws: float, blind: float, odd: float) -> tuple[RowBlock, ScoreBlock]:
@@ -100,7 +100,7 @@ def _clock(
         time = int(rows.time[row])
         status = "scored" if scores is None else STATUSES[scores.status[row]]
         reason = "" if scores is None else REASONS[scores.reason[row]]
-        is_called_out = status in ("duplicate", "late") or reason == "out_of_order"
+        is_called_out = status in ("duplicate", "late") or reason in ("out_of_order", "far_future")
         if is_called_out or (kept and time <= kept[-1][1][0]):
             if not kept:
                 continue
