@@ -9,11 +9,16 @@ from typing import Any
 from sensorad.errors import UsageError
 from sensorad.models import model_kind
 from sensorad.scoring import scheme_class
+from sensorad.scoring.network_reading import Encoding, Reading
 
 __all__ = ["DetectorConfig"]
 
 SHORTEST_WINDOW = 8
 """Rows of the shortest window that is chosen unasked."""
+
+READINGS_PER_WINDOW = 4
+"""Windows that a network reads in the time of one, unasked (docs/decisions/0010-reading-on-a-grid.md). Saved detectors
+count on it: with another number they would need a step in `sensorad.artefact.migrations`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,13 @@ class DetectorConfig:
         Rows between training windows; None = a quarter of a window at most, less where the log is short.
     network
         Settings of the network's own configuration that differ from its defaults.
+    read_every
+        Networks: rows between two windows that are read. None: a quarter of a window on a linear part, which speaks in
+        every row; 1 where the network is alone, and for score "mahalanobis", which is about the newest row.
+    encoding
+        Networks: "windows" reads each window afresh. "carried" carries the state of an LSTM without a linear part from
+        row to row and rebuilds the newest row alone: ten times as fast, and meant for score "mahalanobis"; scores of
+        windows find far less so.
     device
         Where networks run: "cpu" or "cuda".
     random_state
@@ -69,6 +81,8 @@ class DetectorConfig:
     time_limit_seconds: float | None = None
     stride: int | None = None
     network: Mapping[str, Any] = field(default_factory=dict)
+    read_every: int | None = None
+    encoding: Encoding = "windows"
     device: str = "cpu"
     random_state: int = 0
 
@@ -81,6 +95,7 @@ class DetectorConfig:
             ("folds", 2),
             ("epochs", 0),
             ("stride", 1),
+            ("read_every", 1),
             ("random_state", 0),
         ):
             value = getattr(self, name)
@@ -96,11 +111,36 @@ class DetectorConfig:
             raise UsageError("the linear model is nothing without its linear part", hint="choose a network")
         if self.model == "linear" and self.objective is not None:
             raise UsageError("the linear model has no training objective", hint="leave --objective out")
+        self._check_reading()
 
     @property
     def length(self) -> int:
         """Rows per window."""
         return self.window if self.window is not None else model_kind(self.model).length
+
+    @property
+    def reading_rows(self) -> int:
+        """Rows between two windows that a network reads."""
+        if self.read_every is not None:
+            return self.read_every
+        return max(1, self.length // READINGS_PER_WINDOW) if self._may_skip_rows else 1
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """What a network reads, where that is not every window.
+
+        Examples
+        --------
+        >>> DetectorConfig(model="lstm").reads
+        {'reads': 'every 7 rows'}
+        """
+        if self.encoding == "carried":
+            return {"reads": "carried"}
+        return {"reads": f"every {self.reading_rows} rows"} if self.reading_rows > 1 else {}
+
+    def reading(self, step_seconds: float) -> Reading:
+        """How a network reads a log with rows that many seconds apart."""
+        return Reading(self.length, step_seconds, self.reading_rows, self.encoding)
 
     def fitted_to(self, n_rows: int, n_sensors: int) -> DetectorConfig:
         """The same settings with the window length settled for a log of that size.
@@ -127,4 +167,30 @@ class DetectorConfig:
         unknown = sorted(set(values) - {known.name for known in fields(cls)})
         if unknown:
             raise UsageError(f"unknown settings {unknown}", where="detector configuration")
-        return cls(**values)
+        found = cls(**values)
+        # Detectors of earlier versions read every window.
+        return replace(found, read_every=1) if "read_every" not in values and found.reading_rows > 1 else found
+
+    @property
+    def _is_network(self) -> bool:
+        return model_kind(self.model).build is not None
+
+    @property
+    def _may_skip_rows(self) -> bool:
+        """Something else than the network speaks in every row."""
+        return self._is_network and self.has_linear_part and self.score != "mahalanobis" and self.encoding == "windows"
+
+    def _check_reading(self) -> None:
+        if self.encoding not in ("windows", "carried"):
+            raise UsageError(f"encoding is 'windows' or 'carried', got {self.encoding!r}")
+        if self.read_every is not None and not self._is_network:
+            raise UsageError("the linear model reads every row", hint="leave read_every out")
+        if self.encoding == "carried" and (self.model != "lstm" or self.has_linear_part):
+            raise UsageError(
+                "only the LSTM without a linear part can carry its state", hint='model="lstm", has_linear_part=False'
+            )
+        if (self.read_every or 1) > 1 and not self._may_skip_rows:
+            raise UsageError(
+                "a network that skips rows needs a linear part that scores them, and a score of windows",
+                hint='leave read_every out, or use a linear part and another score than "mahalanobis"',
+            )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sensorad.config import DetectorConfig
+from sensorad.data import Timing
+from sensorad.events import EventRule
 from sensorad.models import RidgeAutoregression, WindowPCA, model_kind
 from sensorad.normal_rows import NormalRows
 from sensorad.scoring import ErrorModel, LinearErrors, Scheme, SensorErrors, scheme_class
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from sensorad.scoring.network import NetworkPlan
     from sensorad.training import TrainingRecord
 
-__all__ = ["Learned", "Progress", "learn", "network_plan"]
+__all__ = ["Learned", "Progress", "default_rule", "learn", "network_plan"]
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done, 0 to 1."""
@@ -119,7 +121,7 @@ def _learn_network(
         return _linear(fold, config) if config.has_linear_part else (None, None)
 
     return cross_trained(
-        network_plan(config, rows.stretches),
+        network_plan(config, rows.stretches, rows.timing.step_seconds),
         folds,
         rows.stretches,
         linear,
@@ -129,7 +131,7 @@ def _learn_network(
     )
 
 
-def network_plan(config: DetectorConfig, stretches: list[Stretch]) -> NetworkPlan:
+def network_plan(config: DetectorConfig, stretches: list[Stretch], step_seconds: float) -> NetworkPlan:
     """How the network of ``config`` is built and trained on these rows."""
     from sensorad.scoring.network import NetworkPlan
     from sensorad.training import TrainConfig, objective_from_name
@@ -146,8 +148,20 @@ def network_plan(config: DetectorConfig, stretches: list[Stretch]) -> NetworkPla
         training=TrainConfig(epochs=config.epochs or DEFAULT_EPOCHS, time_limit_seconds=config.time_limit_seconds),
         stride=stride,
         seed=config.random_state,
+        reading=config.reading(step_seconds),
         device=config.device,
         is_trained=config.epochs != 0,
+    )
+
+
+def default_rule(config: DetectorConfig, timing: Timing, window_rows: int) -> EventRule:
+    """How scores make events unless said otherwise; ``window_rows`` is how far back a score looks."""
+    lags = config.lags if config.has_linear_part else 1
+    return EventRule(
+        merge_gap_rows=config.length,
+        echo_rows=lags,
+        window_rows=window_rows,
+        step_seconds=timing.step_seconds,
     )
 
 

@@ -1,110 +1,167 @@
-"""A model as an artefact sees it: settings and arrays, out and back."""
+"""A model as an artefact sees it: settings and arrays, out and back, for whatever is to run it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cache
-from typing import Any
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorad.artefact import ArraySpec, check_arrays
+from sensorad.artefact import ArraySpec, check_arrays, weights_hash
 from sensorad.config import DetectorConfig
 from sensorad.data import GaussianImputer, SensorScaler
-from sensorad.errors import ArtefactError
+from sensorad.errors import ArtefactError, UsageError
 from sensorad.models import RidgeAutoregression, WindowPCA, model_kind
 from sensorad.scoring import ErrorModel, LinearErrors
+from sensorad.scoring.carried_errors import CarriedErrors
+from sensorad.scoring.network_errors import NetworkErrors, StoredNetwork, WindowNetwork
+from sensorad.scoring.numpy_lstm import NumpyLSTM
 
-__all__ = ["ModelParts", "model_arrays", "model_from_arrays"]
+if TYPE_CHECKING:
+    from sensorad.scoring.torch_windows import Precision
 
+__all__ = ["ModelParts", "model_arrays"]
 
 _Built = tuple[SensorScaler, GaussianImputer, ErrorModel]
+_Linear = tuple[WindowPCA | None, RidgeAutoregression | None]
 
 
 class ModelParts:
-    """Scaler, imputer and model of a detector; those of a saved one are put together when they are first asked for.
+    """Scaler, imputer and model of a detector, put together when they are first asked for.
 
     So whoever needs the weights as such, or no model at all, does not wait for one to be built (nor for torch).
+
+    Parameters
+    ----------
+    config
+        With the window length settled.
+    n_sensors
+        Of the schema.
+    arrays
+        All weights by name; they are checked when something is put together from them.
+    step_seconds
+        Usual time between rows.
     """
 
-    def __init__(self, scaler: SensorScaler, imputer: GaussianImputer, model: ErrorModel) -> None:
-        self.arrays: Mapping[str, NDArray[Any]] = model_arrays(scaler, imputer, model)
-        self._build: Callable[[], _Built] = lambda: (scaler, imputer, model)
+    def __init__(
+        self, config: DetectorConfig, n_sensors: int, arrays: Mapping[str, NDArray[Any]], step_seconds: float
+    ) -> None:
+        self.config = config
+        self.n_sensors = n_sensors
+        self.arrays = arrays
+        self.step_seconds = step_seconds
+        self._models: dict[str, ErrorModel] = {}
 
-    @classmethod
-    def from_arrays(cls, config: DetectorConfig, n_sensors: int, arrays: Mapping[str, NDArray[Any]]) -> ModelParts:
-        """The parts that ``arrays`` hold; what they hold is checked when it is put together."""
-        parts = cls.__new__(cls)
-        parts.arrays = arrays
-        parts._build = cache(lambda: model_from_arrays(config, n_sensors, arrays))
-        return parts
+    def built(self, network: str | os.PathLike[str] = "torch", precision: Precision = "float32") -> _Built:
+        """All three.
 
-    def built(self) -> _Built:
-        """All three; raises `ArtefactError` where the arrays are not those of the settings."""
-        return self._build()
+        Parameters
+        ----------
+        network
+            What runs a network: "torch", "numpy" (an LSTM, for one thread at a time: built anew each time), or the
+            path of an ONNX file made of this detector. A carried state runs in NumPy in any case; a linear model has
+            no network.
+        precision
+            Of the products in torch.
+
+        Raises
+        ------
+        ArtefactError
+            The arrays are not those of the settings, or the ONNX file belongs to another detector.
+        UsageError
+            This network cannot run so.
+        """
+        return self.scaler, self.imputer, self._model(network, precision)
 
     @property
     def scaler(self) -> SensorScaler:
-        return self.built()[0]
+        return self._frame[0]
 
     @property
     def imputer(self) -> GaussianImputer:
-        return self.built()[1]
+        return self._frame[1]
 
     @property
     def model(self) -> ErrorModel:
-        return self.built()[2]
+        return self._model("torch", "float32")
+
+    @cached_property
+    def _frame(self) -> tuple[SensorScaler, GaussianImputer, _Linear]:
+        """Everything but the network."""
+        known = {name: array for name, array in self.arrays.items() if not self._is_of_network(name)}
+        n_used = self._n_used
+        check_arrays(known, _expected(self.config, self.n_sensors, n_used))
+        if n_used == 0:
+            raise ArtefactError("no sensor enters the model", where="scaler.is_used", hint="fit the detector again")
+        scaler = SensorScaler.from_arrays(known)
+        if not (scaler.scale > 0).all():
+            raise ArtefactError("scales must be positive", where="scaler.scale", hint="fit the detector again")
+        linear: _Linear = (None, None)
+        if self.config.has_linear_part:
+            pca = WindowPCA.from_arrays(known, self.config.length)
+            linear = pca, RidgeAutoregression.from_arrays(known, self.config.lags)
+        return scaler, GaussianImputer.from_arrays(known), linear
+
+    @property
+    def _n_used(self) -> int:
+        return int(np.sum(self.arrays["scaler.is_used"] > 0.5)) if "scaler.is_used" in self.arrays else 0
+
+    def _is_of_network(self, name: str) -> bool:
+        return model_kind(self.config.model).build is not None and name.startswith("network.")
+
+    def _model(self, network: str | os.PathLike[str], precision: Precision) -> ErrorModel:
+        pca, autoregression = self._frame[2]
+        if model_kind(self.config.model).build is None:
+            if pca is None or autoregression is None:
+                raise ArtefactError("the linear model lacks its linear part", hint="fit the detector again")
+            return self._models.setdefault("linear", LinearErrors(pca, autoregression))
+        key = f"{os.fspath(network)} {precision}"
+        if key in self._models:
+            return self._models[key]
+        runs = self._network(network, precision)
+        gate = float(self.arrays["gate"][0])
+        model = self.config.reading(self.step_seconds).errors(runs, gate, pca, autoregression)
+        if not isinstance(runs, NumpyLSTM):
+            self._models[key] = model
+        return model
+
+    def _network(self, network: str | os.PathLike[str], precision: Precision) -> WindowNetwork:
+        config = self.config
+        own = {name.removeprefix("network."): self.arrays[name] for name in self.arrays if self._is_of_network(name)}
+        if precision != "float32" and (network != "torch" or config.encoding == "carried"):
+            raise UsageError(f"{precision} needs torch", hint="leave the precision at float32")
+        if network == "numpy" or config.encoding == "carried":
+            if config.model != "lstm":
+                raise UsageError(
+                    f"there is no NumPy version of the {config.model}", hint="export it to ONNX and name the file"
+                )
+            return NumpyLSTM.from_arrays(own, config.network)
+        if network != "torch":
+            from sensorad.scoring.onnx_windows import OnnxWindows
+
+            return OnnxWindows(network, weights_hash(self.arrays))
+        from sensorad.scoring.network import torch_network
+
+        return torch_network(config.model, self._n_used, config.length, config.network, own, config.device, precision)
 
 
 def model_arrays(scaler: SensorScaler, imputer: GaussianImputer, model: ErrorModel) -> dict[str, NDArray[Any]]:
-    """All weights by name; ``linear.*`` only where there is a linear part."""
+    """All weights by name; those of window-PCA and autoregression only where there is a linear part."""
     arrays: dict[str, NDArray[Any]] = {**scaler.to_arrays(), **imputer.to_arrays()}
     if isinstance(model, LinearErrors):
         return arrays | model.pca.to_arrays() | model.autoregression.to_arrays()
-    from sensorad.scoring.network import NetworkErrors, network_arrays
-
-    if not isinstance(model, NetworkErrors):
+    if not isinstance(model, NetworkErrors | CarriedErrors) or not isinstance(model.network, StoredNetwork):
         raise TypeError(f"no arrays known for {type(model).__name__}")
-    if model.pca is not None and model.autoregression is not None:
-        arrays |= model.pca.to_arrays() | model.autoregression.to_arrays()
-    return arrays | network_arrays(model)
-
-
-def model_from_arrays(
-    config: DetectorConfig, n_sensors: int, arrays: Mapping[str, NDArray[Any]]
-) -> tuple[SensorScaler, GaussianImputer, ErrorModel]:
-    """The parts of `model_arrays`.
-
-    Raises
-    ------
-    ArtefactError
-        Names, shapes or dtypes are not those that ``config`` implies.
-    """
-    is_network = model_kind(config.model).build is not None
-    known = {name: array for name, array in arrays.items() if not (is_network and name.startswith("network."))}
-    n_used = int(np.sum(arrays["scaler.is_used"] > 0.5)) if "scaler.is_used" in arrays else 0
-    check_arrays(known, _expected(config, n_sensors, n_used))
-    if n_used == 0:
-        raise ArtefactError("no sensor enters the model", where="scaler.is_used", hint="fit the detector again")
-    scaler = SensorScaler.from_arrays(known)
-    if not (scaler.scale > 0).all():
-        raise ArtefactError("scales must be positive", where="scaler.scale", hint="fit the detector again")
-    pca = autoregression = None
-    if config.has_linear_part:
-        pca = WindowPCA.from_arrays(known, config.length)
-        autoregression = RidgeAutoregression.from_arrays(known, config.lags)
-    imputer = GaussianImputer.from_arrays(known)
-    if model_kind(config.model).build is None:
-        if pca is None or autoregression is None:
-            raise ArtefactError("the linear model lacks its linear part", hint="fit the detector again")
-        return scaler, imputer, LinearErrors(pca, autoregression)
-    from sensorad.scoring.network import load_network
-
-    model = load_network(
-        config.model, n_used, config.length, config.network, arrays, pca, autoregression, config.device
-    )
-    return scaler, imputer, model
+    gate = 1.0
+    if isinstance(model, NetworkErrors):
+        gate = model.gate
+        if model.pca is not None and model.autoregression is not None:
+            arrays |= model.pca.to_arrays() | model.autoregression.to_arrays()
+    arrays |= {f"network.{name}": array for name, array in model.network.to_arrays().items()}
+    return arrays | {"gate": np.array([gate], np.float32)}
 
 
 def _expected(config: DetectorConfig, n_sensors: int, n_used: int) -> dict[str, ArraySpec]:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from sensorad.errors import UsageError
-from sensorad.models.weights import at_least, bare, checked_options, initialise, state_shapes
+from sensorad.models.checks import at_least, checked_options
+from sensorad.models.weights import bare, initialise, state_shapes
 
 __all__ = ["Activation", "DenseAutoencoder", "DenseConfig"]
 

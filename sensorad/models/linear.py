@@ -9,7 +9,7 @@ Detection?", ICML 2024), and a linear autoencoder trained to the end spans the P
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,7 @@ class WindowPCA:
 
     components: NDArray[np.float32]
     length: int
+    _wide: list[NDArray[np.float64]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @classmethod
     def fit(cls, segments: Sequence[NDArray[np.float32]], length: int, variance: float) -> WindowPCA:
@@ -111,9 +112,16 @@ class WindowPCA:
         In float64: float32 products depend on how many windows come at once, by up to 1e-4 of a small error.
         """
         flat = np.ascontiguousarray(windows, dtype=np.float64).reshape(len(windows), -1)  # (N, L C)
-        components = self.components.astype(np.float64)
+        components = self.wide_components
         rebuilt: NDArray[np.float64] = np.reshape((flat @ components) @ components.T, windows.shape)
         return rebuilt
+
+    @property
+    def wide_components(self) -> NDArray[np.float64]:
+        """The components in float64, worked out once."""
+        if not self._wide:
+            self._wide.append(self.components.astype(np.float64))
+        return self._wide[0]
 
     def to_arrays(self) -> dict[str, NDArray[np.floating]]:
         """Plain arrays for an artefact."""

@@ -7,51 +7,14 @@ every step instead, so that the whole decoder is one fused call and training and
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from sensorad.models.weights import at_least, bare, checked_options, initialise, state_shapes
+from sensorad.models.checks import at_least
+from sensorad.models.lstm_config import LSTMConfig
+from sensorad.models.weights import bare, initialise, state_shapes
 
 __all__ = ["LSTMAutoencoder", "LSTMConfig"]
-
-
-@dataclass(frozen=True, slots=True)
-class LSTMConfig:
-    """Sizes of an `LSTMAutoencoder`.
-
-    Attributes
-    ----------
-    width
-        Units of encoder and decoder.
-    code
-        Numbers that describe a window. None: no narrow code, the decoder starts from the encoder's final
-        state itself, as published.
-    layers
-        Stacked LSTM layers in encoder and in decoder.
-    near_zero
-        Start with an output of exactly 0, for a network that learns what a linear model left over.
-    """
-
-    width: int = 64
-    code: int | None = 16
-    layers: int = 1
-    near_zero: bool = True
-
-    def __post_init__(self) -> None:
-        at_least(1, 4096, width=self.width)
-        at_least(1, 8, layers=self.layers)
-        if self.code is not None:
-            at_least(1, 4096, code=self.code)
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, row: dict[str, Any]) -> LSTMConfig:
-        return cls(**checked_options(cls, row))
 
 
 class LSTMAutoencoder(nn.Module):

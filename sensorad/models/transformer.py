@@ -18,7 +18,8 @@ from torch.nn import functional
 
 from sensorad.errors import UsageError
 from sensorad.models.attention import CrossAttention, FeedForward, SelfAttention
-from sensorad.models.weights import at_least, bare, checked_options, initialise, parameter, state_shapes
+from sensorad.models.checks import at_least, checked_options
+from sensorad.models.weights import bare, initialise, parameter, state_shapes
 
 __all__ = ["DecoderBlock", "EncoderBlock", "SensorMixing", "TransformerAutoencoder", "TransformerConfig"]
 

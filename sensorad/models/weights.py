@@ -7,22 +7,18 @@ nothing outside it and the same seed gives the same weights whatever ran before.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import fields
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from sensorad.errors import ArtefactError, UsageError
+from sensorad.models.checks import check_weights
 
 __all__ = [
-    "at_least",
     "bare",
-    "checked_options",
     "initialise",
     "load_state_arrays",
     "parameter",
@@ -31,44 +27,6 @@ __all__ = [
 ]
 
 Layer = TypeVar("Layer", bound=nn.Module)
-
-LARGEST_SIZE = 65_536
-"""No layer of a network on windows is wider; a configuration from a file is held to it before memory is taken."""
-
-
-def at_least(smallest: int, largest: int = LARGEST_SIZE, **values: int) -> None:
-    """Refuse any of the named whole numbers outside [smallest, largest].
-
-    Raises
-    ------
-    UsageError
-        Naming the option, its value and the range.
-
-    Examples
-    --------
-    >>> at_least(1, width=64)
-    """
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int) or not smallest <= value <= largest:
-            raise UsageError(
-                f"{name} must be a whole number from {smallest} to {largest}, got {value!r}",
-                where="model configuration",
-            )
-
-
-def checked_options(config: type, row: Mapping[str, Any]) -> dict[str, Any]:
-    """The options in a JSON object, if ``config`` knows all of them.
-
-    Raises
-    ------
-    UsageError
-        Naming those that it does not know.
-    """
-    known = [field.name for field in fields(config)]
-    if unknown := sorted(row.keys() - set(known)):
-        names = ", ".join(repr(name)[:60] for name in unknown[:5])
-        raise UsageError(f"unknown options: {names}", where="model configuration", hint=f"known: {', '.join(known)}")
-    return dict(row)
 
 
 def bare(layer: Callable[..., Layer], *sizes: int, **options: bool | int) -> Layer:
@@ -149,22 +107,7 @@ def load_state_arrays(network: nn.Module, arrays: Mapping[str, NDArray[np.float3
     >>> all((state_arrays(one)[name] == array).all() for name, array in state_arrays(other).items())
     True
     """
-    shapes = state_shapes(network)
-    hint = "the artefact is damaged or belongs to another configuration"
-    if missing := sorted(shapes.keys() - arrays.keys()):
-        raise ArtefactError(f"weights are missing: {', '.join(missing[:5])}", hint=hint)
-    if unknown := sorted(arrays.keys() - shapes.keys()):
-        raise ArtefactError(f"unknown weights: {', '.join(repr(name)[:60] for name in unknown[:5])}", hint=hint)
-    for name, shape in shapes.items():
-        array = arrays[name]
-        if array.shape != shape:
-            raise ArtefactError(f"shape {shape} expected, got {array.shape}", where=f"weight {name}", hint=hint)
-        if array.dtype != np.float32:
-            raise ArtefactError(f"dtype float32 expected, got {array.dtype}", where=f"weight {name}", hint=hint)
-        # A sum of squares in float64 cannot overflow from float32 values, and needs no boolean copy.
-        flat = array.ravel()
-        if not math.isfinite(float(np.dot(flat.astype(np.float64), flat))):
-            raise ArtefactError("finite values expected, got NaN or infinity", where=f"weight {name}", hint=hint)
+    check_weights(arrays, state_shapes(network))
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
             tensor.copy_(torch.tensor(arrays[name]))

@@ -1,4 +1,4 @@
-"""Networks in the scoring scheme: training across folds, errors of windows, back from an artefact. Imports torch."""
+"""Networks in the scoring scheme: training across folds, and back from an artefact. Imports torch."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from sensorad.errors import TooLittleDataError
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
 from sensorad.models.registry import model_kind
 from sensorad.models.residual import ResidualAutoencoder
-from sensorad.models.weights import load_state_arrays, state_arrays
+from sensorad.models.weights import load_state_arrays
 from sensorad.scoring.crossfit import Fold, Stretch
-from sensorad.scoring.errors import PredictionErrors, SensorErrors, one_step_errors, window_errors
+from sensorad.scoring.errors import ErrorModel
+from sensorad.scoring.network_reading import Reading
+from sensorad.scoring.numpy_lstm import NumpyLSTM
+from sensorad.scoring.torch_windows import Precision, TorchWindows
 from sensorad.training import Objective, TrainConfig, Trainer, TrainingRecord, WindowSource
 
 __all__ = [
-    "NetworkErrors",
     "NetworkPlan",
     "TrainedNetwork",
     "build_module",
     "cross_trained",
-    "load_network",
-    "network_arrays",
+    "torch_network",
     "train_network",
 ]
 
-SCORING_WINDOWS = 512
-"""Windows in one forward pass."""
+GATE_WINDOWS = 512
+"""Windows in one forward pass of the gate."""
 
 VALIDATION_SHARE = 0.15
 """Newest part of each stretch that decides when to stop."""
@@ -58,6 +59,8 @@ class NetworkPlan:
         Rows between two training windows.
     seed
         Of weights, order and noise.
+    reading
+        How it reads a log, for the errors out of fold and later ones alike.
     device
         "cpu" or "cuda".
     is_trained
@@ -71,6 +74,7 @@ class NetworkPlan:
     training: TrainConfig
     stride: int
     seed: int
+    reading: Reading
     device: str = "cpu"
     is_trained: bool = True
 
@@ -85,39 +89,6 @@ class TrainedNetwork:
 
     module: ResidualAutoencoder
     record: TrainingRecord | None
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkErrors:
-    """Errors of a network's windows, and one-step errors of the linear part where there is one."""
-
-    module: ResidualAutoencoder
-    length: int
-    pca: WindowPCA | None
-    autoregression: RidgeAutoregression | None
-    device: str = "cpu"
-
-    @property
-    def context_rows(self) -> int:
-        lags = 0 if self.autoregression is None else self.autoregression.lags
-        return max(self.length - 1, lags)
-
-    def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_], time: NDArray[np.int64]) -> SensorErrors:
-        window, newest, expected = window_errors(rows, usable, self.length, self._reconstruct, SCORING_WINDOWS)
-        linear = window if self.pca is None else window_errors(rows, usable, self.length, self.pca.reconstruct)[0]
-        if self.autoregression is None:
-            return SensorErrors(window, newest, expected, np.full(rows.shape, np.nan), linear)
-        step = one_step_errors(rows, usable, self.autoregression)
-        return PredictionErrors(window, newest, expected, step, linear, self.autoregression)
-
-    def _reconstruct(self, windows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """As the module does it, but with the linear part in float64, so that batches of any size give the same."""
-        linear = np.zeros(windows.shape) if self.pca is None else self.pca.reconstruct(windows)
-        residual = np.array(windows - linear, np.float32, order="C")  # a copy: views are read-only
-        with torch.inference_mode():
-            output = self.module.network(torch.from_numpy(residual).to(self.device)).double().cpu().numpy()
-        rebuilt: NDArray[np.float64] = linear + float(self.module.get_buffer("gate")) * output
-        return rebuilt
 
 
 def build_module(
@@ -198,7 +169,7 @@ def cross_trained(
     checkpoint: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     fingerprint: str = "",
-) -> tuple[Callable[[Fold], NetworkErrors], NetworkErrors, list[TrainingRecord]]:
+) -> tuple[Callable[[Fold], ErrorModel], ErrorModel, list[TrainingRecord]]:
     """Two networks for out-of-fold errors, each trained without half of the folds, and one trained on everything.
 
     The halves decide how long the last one trains (its length is the mean of their best epochs) and how far its output
@@ -233,18 +204,10 @@ def cross_trained(
             records.append(trained.record)
         for fold in excluded:
             networks[id(fold)] = trained
-    gate = float(np.mean(gates)) if gates else 1.0
-    for trained in networks.values():
-        trained.module.get_buffer("gate").fill_(gate)
+    gate = float(np.float32(np.mean(gates))) if gates else 1.0  # as an artefact keeps it
 
-    def fold_model(fold: Fold) -> NetworkErrors:
-        pca, autoregression = linear(fold)
-        module = networks[id(fold)].module
-        own = ResidualAutoencoder(module.network, None if pca is None else torch.from_numpy(pca.components)).to(
-            plan.device
-        )
-        own.get_buffer("gate").fill_(gate)
-        return NetworkErrors(own.eval(), plan.length, pca, autoregression, plan.device)
+    def fold_model(fold: Fold) -> ErrorModel:
+        return _errors(networks[id(fold)].module, gate, *linear(fold), plan)
 
     epochs = max(1, round(float(np.mean([record.best_epoch for record in records])))) if records else 1
     pca, autoregression = linear(Fold([], list(stretches)))
@@ -258,36 +221,42 @@ def cross_trained(
         progress=_named(progress, "part 3 of 3"),
         fingerprint=f"{fingerprint}:final",
     )
-    final.module.get_buffer("gate").fill_(gate)
     if final.record is not None:
         records.append(final.record)
-    return fold_model, NetworkErrors(final.module, plan.length, pca, autoregression, plan.device), records
+    return fold_model, _errors(final.module, gate, pca, autoregression, plan), records
 
 
-def network_arrays(model: NetworkErrors) -> dict[str, NDArray[np.float32]]:
-    """Weights and gate of the network itself, for an artefact."""
-    arrays = {f"network.{name}": array for name, array in state_arrays(model.module.network).items()}
-    return arrays | {"gate": model.module.get_buffer("gate").cpu().numpy().reshape(1).astype(np.float32)}
-
-
-def load_network(
+def torch_network(
     kind: str,
     n_sensors: int,
     length: int,
     settings: Mapping[str, Any],
     arrays: Mapping[str, NDArray[np.float32]],
+    device: str = "cpu",
+    precision: Precision = "float32",
+) -> TorchWindows:
+    """The network with these weights; raises `ArtefactError` where names, shapes or values do not fit."""
+    build = model_kind(kind).build
+    if build is None:
+        raise TypeError(f"{kind} has no network")
+    network = build(n_sensors, length, settings, None).to_empty(device="cpu")
+    load_state_arrays(network, arrays)
+    return TorchWindows(network.to(device).eval(), device, precision)
+
+
+def _errors(
+    module: ResidualAutoencoder,
+    gate: float,
     pca: WindowPCA | None,
     autoregression: RidgeAutoregression | None,
-    device: str = "cpu",
-) -> NetworkErrors:
-    """The model of `network_arrays`; raises `ArtefactError` where names, shapes or values do not fit."""
-    module = build_module(kind, n_sensors, length, settings, pca, None).to_empty(device="cpu")
-    if pca is not None:
-        module.register_buffer("components", torch.from_numpy(pca.components), persistent=False)
-    own = {name.removeprefix("network."): array for name, array in arrays.items() if name.startswith("network.")}
-    load_state_arrays(module.network, own)
-    module.register_buffer("gate", torch.tensor(float(arrays["gate"][0])), persistent=False)
-    return NetworkErrors(module.to(device).eval(), length, pca, autoregression, device)
+    plan: NetworkPlan,
+) -> ErrorModel:
+    """Errors of a trained network on top of a linear part, which may be another than it was trained on."""
+    network = TorchWindows(module.network.eval(), plan.device)
+    if plan.reading.encoding == "carried":
+        carried = NumpyLSTM.from_arrays(network.to_arrays(), plan.settings)
+        return plan.reading.errors(carried, gate, pca, autoregression)
+    return plan.reading.errors(network, gate, pca, autoregression)
 
 
 def _sources(
@@ -335,8 +304,8 @@ def _gate(module: ResidualAutoencoder, held: Sequence[Stretch], plan: NetworkPla
             if len(starts) == 0:
                 continue
             source = WindowSource(stretch.rows, ~stretch.usable, starts, plan.length)
-            for first in range(0, len(starts), SCORING_WINDOWS):
-                x = source.take(torch.arange(first, min(first + SCORING_WINDOWS, len(starts)))).inputs.to(plan.device)
+            for first in range(0, len(starts), GATE_WINDOWS):
+                x = source.take(torch.arange(first, min(first + GATE_WINDOWS, len(starts)))).inputs.to(plan.device)
                 residual = x - module.linear(x)
                 output = module.network(residual)
                 agreement += float((residual * output).sum())

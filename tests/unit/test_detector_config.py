@@ -10,6 +10,7 @@ import pytest
 
 from sensorad import Detector
 from sensorad.config import DetectorConfig
+from sensorad.data import TimeGrid
 from sensorad.errors import UsageError
 from sensorad.models import MODELS
 from sensorad.scoring import SCHEMES
@@ -37,6 +38,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"device": "tpu"}, "device is 'cpu' or 'cuda', got 'tpu'"),
     ({"has_linear_part": False}, "choose a network"),
     ({"objective": "masked"}, "no training objective"),
+    ({"model": "lstm", "read_every": 0}, "read_every must be a whole number of at least 1"),
+    ({"read_every": 2}, "the linear model reads every row"),
+    ({"model": "lstm", "read_every": 2, "has_linear_part": False}, "needs a linear part"),
+    ({"model": "lstm", "read_every": 2, "score": "mahalanobis"}, "needs a linear part that scores them"),
+    ({"model": "lstm", "encoding": "carrid", "has_linear_part": False}, "encoding is 'windows' or 'carried'"),
+    ({"model": "lstm", "encoding": "carried"}, "without a linear part"),
+    ({"model": "transformer", "encoding": "carried", "has_linear_part": False}, "only the LSTM"),
+    ({"model": "lstm", "encoding": "carried", "has_linear_part": False, "read_every": 3}, "skips rows"),
 ]
 
 
@@ -92,3 +101,30 @@ def test_a_window_that_was_asked_for_is_kept_and_a_default_one_fits_the_log() ->
     assert short.length < long.length
     assert short.length >= 2
     assert short.window == short.length, "settled, so that an artefact does not depend on a default"
+
+
+@pytest.mark.parametrize("model", NETWORKS)
+def test_a_network_reads_a_quarter_of_the_windows_where_something_else_speaks_in_every_row(model: str) -> None:
+    assert DetectorConfig(model=model, window=30).reading_rows == 7
+    assert DetectorConfig(model=model, window=3).reading_rows == 1
+    assert DetectorConfig(model=model, window=30, read_every=2).reading_rows == 2
+    assert DetectorConfig(model=model, window=30, has_linear_part=False).reading_rows == 1
+    assert DetectorConfig(model=model, window=30, score="mahalanobis").reading_rows == 1
+    assert DetectorConfig().reading_rows == 1
+    assert DetectorConfig(model=model).fitted_to(300, 30).reading_rows == 2, "a quarter of the settled window of 10"
+
+
+def test_settings_from_before_there_was_a_choice_read_every_window() -> None:
+    for config in (DetectorConfig(), DetectorConfig(model="lstm"), DetectorConfig(model="lstm", score="mahalanobis")):
+        stored = {name: value for name, value in config.to_json().items() if name not in ("read_every", "encoding")}
+        found = DetectorConfig.from_json(stored)
+        assert found.reading_rows == 1
+        assert found.encoding == "windows"
+        assert DetectorConfig.from_json(config.to_json()) == config
+
+
+def test_readings_know_the_time_between_rows() -> None:
+    assert DetectorConfig(model="lstm", window=8).reading(60.0).grid == TimeGrid.of_rows(2, 60.0)
+    assert DetectorConfig(model="lstm", window=3).reading(60.0).grid is None
+    carried = DetectorConfig(model="lstm", has_linear_part=False, encoding="carried").reading(2.0)
+    assert carried.grid == TimeGrid.of_rows(256, 2.0)

@@ -14,7 +14,7 @@ from sensorad.calibration import FALLBACK_QUANTILES, Calibration, choose_thresho
 from sensorad.config import DetectorConfig
 from sensorad.errors import ArtefactError, DataError, TooLittleDataError
 from sensorad.events import EventRule
-from sensorad.model_parts import model_arrays, model_from_arrays
+from sensorad.model_parts import ModelParts, model_arrays
 from sensorad.models import MODELS
 from sensorad.scoring import SCHEMES
 from sensorad.thresholds import CalibrationScores, QuantileThreshold
@@ -48,7 +48,7 @@ def _normal(n_rows: int) -> CalibrationScores:
 @pytest.mark.parametrize("model", MODELS)
 def test_arrays_bring_a_model_back(model: str) -> None:
     config, arrays = _arrays(model)
-    again = model_arrays(*model_from_arrays(config, 3, arrays))
+    again = model_arrays(*ModelParts(config, 3, arrays, 60.0).built())
     assert set(again) == set(arrays)
     for name, array in arrays.items():
         np.testing.assert_array_equal(again[name], array, err_msg=name)
@@ -59,22 +59,22 @@ def test_arrays_must_be_exactly_those_of_the_settings(model: str) -> None:
     config, arrays = _arrays(model)
     for name in arrays:
         with pytest.raises(ArtefactError):
-            model_from_arrays(config, 3, {key: array for key, array in arrays.items() if key != name})
+            ModelParts(config, 3, {key: array for key, array in arrays.items() if key != name}, 60.0).built()
         with pytest.raises(ArtefactError):
-            model_from_arrays(config, 3, {**arrays, name: np.zeros((2, 3, 4, 5), np.float32)})
+            ModelParts(config, 3, {**arrays, name: np.zeros((2, 3, 4, 5), np.float32)}, 60.0).built()
     for name in ("spare", "network.spare", "pca.spare"):
         with pytest.raises(ArtefactError, match="spare"):
-            model_from_arrays(config, 3, {**arrays, name: np.zeros(1, np.float32)})
+            ModelParts(config, 3, {**arrays, name: np.zeros(1, np.float32)}, 60.0).built()
     with pytest.raises(ArtefactError):
-        model_from_arrays(config, 4, arrays)
+        ModelParts(config, 4, arrays, 60.0).built()
 
 
 def test_scales_that_are_not_positive_and_models_without_sensors_are_refused() -> None:
     config, arrays = _arrays("linear")
     with pytest.raises(ArtefactError, match="positive"):
-        model_from_arrays(config, 3, {**arrays, "scaler.scale": np.array([1.0, 0.0, 1.0])})
+        ModelParts(config, 3, {**arrays, "scaler.scale": np.array([1.0, 0.0, 1.0])}, 60.0).built()
     with pytest.raises(ArtefactError):
-        model_from_arrays(config, 3, {**arrays, "scaler.is_used": np.zeros(3)})
+        ModelParts(config, 3, {**arrays, "scaler.is_used": np.zeros(3)}, 60.0).built()
 
 
 @pytest.mark.parametrize("score", SCHEMES)
