@@ -155,14 +155,31 @@ class SensorScaler:
     def transform(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """(T, C) values in their units -> (T, C_used) compressed deviations."""
         used = self.used_positions
-        deviations = (rows[:, used].astype(np.float64) - self.centre[used]) / self.scale[used]  # (T, C_used)
+        chosen = rows if len(used) == rows.shape[1] else rows[:, used]
+        # Sensor by sensor, so that each meets its own centre and scale once and not in every row.
+        deviations = np.array(chosen.T, np.float64, order="C")  # (C_used, T)
+        deviations -= self.centre[used, None]
+        deviations /= self.scale[used, None]
+        is_far = np.abs(deviations) > KNEE
+        if is_far.any():
+            deviations[is_far] = soft_compress(deviations[is_far])
         # One memory order whatever came in: products of other orders round in another way.
-        return np.ascontiguousarray(soft_compress(deviations), dtype=np.float32)
+        return np.ascontiguousarray(deviations.T, dtype=np.float32)
 
     def inverse(self, deviations: NDArray[np.floating]) -> NDArray[np.float64]:
         """(T, C_used) compressed deviations -> (T, C_used) values in the sensors' units."""
         used = self.used_positions
         return soft_expand(deviations.astype(np.float64)) * self.scale[used] + self.centre[used]
+
+    def inverse_of(self, deviations: NDArray[np.floating], sensors: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Compressed deviations of the ``sensors`` of the schema in an array of the same shape -> values."""
+        values = deviations.astype(np.float64)
+        is_far = np.abs(values) > KNEE
+        if is_far.any():
+            values[is_far] = soft_expand(values[is_far])
+        values *= self.scale.take(sensors)
+        values += self.centre.take(sensors)
+        return values
 
     def to_arrays(self) -> dict[str, NDArray[np.float64]]:
         """Plain arrays for an artefact; `from_arrays` reads them back."""

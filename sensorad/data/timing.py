@@ -56,10 +56,15 @@ class Timing:
         first = time[0] if before is None else before
         return np.diff(time, prepend=first) > self.gap_seconds * 1e9
 
-    def rate_change(self, time: NDArray[np.int64], length: int) -> NDArray[np.float64]:
-        """(T,) mean step over the last ``length`` rows of a segment / mean step in training, always >= 1."""
+    def rate_change(
+        self, time: NDArray[np.int64], length: int, age: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
+        """(T,) mean step over the last ``length`` rows of a segment / mean step in training, always >= 1.
+
+        ``age`` (T,) is how many rows of its segment stand before each row, where there are several segments.
+        """
         row = np.arange(len(time))
-        back = np.minimum(row, length - 1)
+        back = np.minimum(row if age is None else age, length - 1)
         span = (time - time[row - back]) / 1e9
         ratio = span / np.maximum(back, 1) / self.mean_step_seconds
         ratio[back < min(length - 1, 5)] = 1.0  # a few rows tell nothing about a rate

@@ -3,25 +3,34 @@
 The score of a row depends on that row and on a stated number of rows before it in the same segment of the same machine
 (`ScoringEngine.context_rows`), and on nothing else: no state runs on for ever, so no bad row can poison it.
 A segment ends at a gap in time, and where sensors were silent for more than `BLIND_ROWS` rows.
+
+The machines of a block are scored side by side: their rows are put one machine after another, each behind the rows of
+its segment that came before, and every formula runs over all of them at once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.data import GaussianImputer, SensorScaler, Timing
-from sensorad.data.timing import SLOW_LIMIT, STRANGE_LIMIT
-from sensorad.errors import TimeError
-from sensorad.scoring.errors import ErrorModel
+from sensorad.errors import ArtefactError
+from sensorad.scoring.arrivals import Arrivals, mark_repeated
+from sensorad.scoring.errors import ErrorModel, SensorErrors
+from sensorad.scoring.evidence import StepHistory
+from sensorad.scoring.row_status import write_status
 from sensorad.scoring.schemes import Scheme
+from sensorad.scoring.segment_memory import NEVER, SegmentMemory
+from sensorad.scoring.stack import Parts, Stack
 from sensorad.scoring.top import write_top_sensors
-from sensorad.types import REASONS, STATUSES, RowBlock, ScoreBlock
+from sensorad.types import RowBlock, ScoreBlock
 
-__all__ = ["ScoringEngine", "context_rows"]
+__all__ = ["BLIND_ROWS", "LEAST_SENSORS", "ScoringEngine", "context_rows"]
 
 BLIND_ROWS = 5
 """Rows without enough sensors that are bridged by filled values; after more of them a new segment starts."""
@@ -29,17 +38,12 @@ BLIND_ROWS = 5
 LEAST_SENSORS = 0.5
 """Share of the used sensors that must be present for a row to be scored."""
 
+STACK_CELLS = 2**18
+"""Machines are scored side by side up to so many numbers, remembered rows included."""
 
-@dataclass(slots=True)
-class _Machine:
-    """What is remembered of one machine: the last rows of its running segment."""
-
-    rows: NDArray[np.float32]
-    usable: NDArray[np.bool_]
-    is_blind: NDArray[np.bool_]
-    time: NDArray[np.int64]
-    cells: NDArray[np.float32] | None = None
-    n_blind: int = 0
+PIECE_CELLS, FEWEST_PIECE_ROWS = 2**15, 1024
+"""Longer stretches are scored in pieces of so many numbers, and of so many rows at least: a cache then holds what is
+worked out of them."""
 
 
 @dataclass(slots=True)
@@ -63,7 +67,15 @@ class ScoringEngine:
     length: int
     on_conflict: str = "first"
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("gaps", "restarts", "equal", "conflicts"), 0))
-    _machines: dict[str, _Machine] = field(default_factory=dict)
+    _memory: SegmentMemory = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._memory = SegmentMemory(
+            n_cells=len(self.scaler.is_used),
+            n_used=len(self.scaler.used_positions),
+            n_kept=max(self.model.context_rows, self.length - 1, 1),
+            n_steps=self.scheme.memory_rows - 1,
+        )
 
     @property
     def context_rows(self) -> int:
@@ -73,167 +85,217 @@ class ScoringEngine:
     def score(self, block: RowBlock) -> ScoreBlock:
         """Scores of the next rows, in the order in which they came; each machine's times must not fall."""
         result = ScoreBlock.empty_for(block)
-        codes = np.unique(block.group)
-        for code in codes:
-            rows = np.arange(len(block)) if len(codes) == 1 else np.flatnonzero(block.group == code)
-            name = block.group_names[code]
-            kept = self._mark_duplicates(block, rows, name, result)
-            if len(kept):
-                self._score_machine(block, kept, name, result)
+        if len(block):
+            arrivals = Arrivals.of(block, self._memory)
+            arrivals = mark_repeated(block, arrivals, self._memory, result, self.counts, self.on_conflict)
+            if len(arrivals.slots):
+                self._score_rows(block, arrivals, result)
         return result
 
-    def _mark_duplicates(
-        self, block: RowBlock, rows: NDArray[np.intp], name: str, result: ScoreBlock
-    ) -> NDArray[np.intp]:
-        """Positions of the rows with a new time; the others get their status here."""
-        machine = self._machines.get(name)
-        time = block.time[rows]
-        before_time = time[0] - 1 if machine is None else machine.time[-1]
-        # Steps count from the newest row so far: a late row does not turn the clock back.
-        step = time - np.maximum.accumulate(np.concatenate([[before_time], time[:-1]]))
-        if (step < 0).any():
-            result.status[rows[step < 0]] = STATUSES.index("late")
-            result.reason[rows[step < 0]] = REASONS.index("out_of_order")
-        is_equal = step == 0
-        if is_equal.any():
-            cells = np.where(block.flaw[rows] == 0, block.values[rows], np.nan)  # (t, C): a missing 0 is not a 0
-            before_cells = cells[0] if machine is None or machine.cells is None else machine.cells
-            newest = np.maximum.accumulate(np.where(step > 0, np.arange(len(rows)), -1))  # -1 = before this block
-            first = np.where(newest[:, None] < 0, before_cells, cells[newest])  # (t, C)
-            same = ((cells == first) | (np.isnan(cells) & np.isnan(first))).all(axis=1)
-            conflicts = is_equal & ~same
-            if conflicts.any() and self.on_conflict == "error":
-                row = block.index[rows[conflicts][0]]
-                raise TimeError(
-                    f"{int(conflicts.sum())} rows share their time with the row before but hold other values",
-                    where=f"first at row {row}",
-                    hint="repair the log, or keep the first of each with --duplicates first",
-                )
-            self.counts["equal"] += int((is_equal & same).sum())
-            self.counts["conflicts"] += int(conflicts.sum())
-            result.status[rows[is_equal]] = STATUSES.index("duplicate")
-            result.reason[rows[is_equal]] = REASONS.index("same_time")
-        return rows[step > 0]
+    def state(self) -> dict[str, Any]:
+        """A copy of all that later scores depend on; an engine of the same detector goes on from it with `restore`."""
+        return {"counts": dict(self.counts), "machines": self._memory.state()}
 
-    def _score_machine(self, block: RowBlock, rows: NDArray[np.intp], name: str, result: ScoreBlock) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state`, with the same bits as if nothing had happened in between.
+
+        Raises
+        ------
+        ArtefactError
+            The state is of another detector.
+        """
+        counts = state.get("counts")
+        if not isinstance(counts, Mapping) or set(counts) != set(self.counts):
+            raise ArtefactError("the state of scoring does not fit this detector: counts")
+        self._memory.restore(state.get("machines", {}))
+        self.counts = {name: int(n) for name, n in counts.items()}
+
+    def _score_rows(self, block: RowBlock, arrivals: Arrivals, result: ScoreBlock) -> None:
+        """Rows with new times, machine by machine."""
+        rows, memory = arrivals.rows, self._memory
+        time = block.time[rows]
+        flaw = block.flaw[rows] if block.flaw.any() else None
+        usable, is_blind = self._present(flaw, len(time))
+        starts, n_blind = self._segment_starts(arrivals, time, is_blind)
+        parts = arrivals.parts(starts, memory)
+        scaled = self.scaler.transform(block.values[rows])  # (n, C_used)
+        whole = _Rows(rows, time, scaled, usable, is_blind, flaw)
+        for group in self._groups(parts):
+            self._score_parts(block, group, whole.take(group.rows), result)
+        last = arrivals.first + arrivals.length - 1
+        cells = block.values[rows][last]
+        if flaw is not None:
+            cells = np.where(flaw[last] == 0, cells, np.nan)
+        memory.cells[arrivals.slots] = cells
+        memory.newest[arrivals.slots] = time[last]
+        memory.n_blind[arrivals.slots] = np.where(is_blind[last], n_blind[last] + 1, 0)
+
+    def _present(self, flaw: NDArray[np.uint8] | None, n_rows: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Usable cells (n, C_used), and rows without enough of them."""
         used = self.scaler.used_positions
-        time, values = block.time[rows], block.values[rows]
-        usable = block.flaw[rows][:, used] == 0  # (t, C_used)
-        is_blind = usable.mean(axis=1) < LEAST_SENSORS
-        machine = self._machines.get(name)
-        starts = self.timing.segment_starts(time, None if machine is None else int(machine.time[-1]))
+        if flaw is None:
+            return np.ones((n_rows, len(used)), np.bool_), np.zeros(n_rows, np.bool_)
+        usable = (flaw if len(used) == flaw.shape[1] else flaw[:, used]) == 0
+        return usable, usable.mean(axis=1) < LEAST_SENSORS
+
+    def _segment_starts(
+        self, arrivals: Arrivals, time: NDArray[np.int64], is_blind: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Where segments start after a gap or blindness, and the blind rows directly before each row."""
+        newest = self._memory.newest[arrivals.slots]
+        before = np.empty_like(time)
+        before[1:] = time[:-1]
+        before[arrivals.first] = np.where(newest == NEVER, time[arrivals.first], newest)
+        starts = time - before > self.timing.gap_seconds * 1e9
         self.counts["gaps"] += int(starts.sum())
-        run = _blind_rows_before(is_blind, starts, 0 if machine is None else machine.n_blind)
+        carried = self._memory.n_blind[arrivals.slots]
+        if not is_blind.any() and not carried.any():
+            return starts, np.zeros(len(time), np.int64)
+        run = arrivals.blind_rows_before(is_blind, starts, carried)
         restarts = ~is_blind & (run > BLIND_ROWS) & ~starts
         self.counts["restarts"] += int(restarts.sum())
-        starts = starts | restarts
-        scaled = self.scaler.transform(values)  # (t, C_used)
+        return starts | restarts, run
 
-        borders = [0, *np.flatnonzero(starts[1:] if len(starts) else starts) + 1, len(rows)]
-        for first, stop in pairwise(borders):
-            if first == stop:
-                continue
-            before = None if starts[first] else machine
-            part = slice(first, stop)
-            machine = self._score_segment(
-                block, rows[part], time[part], scaled[part], usable[part], is_blind[part], before, result
-            )
-        if machine is not None:
-            machine.cells = np.where(block.flaw[rows[-1]] == 0, values[-1], np.nan)
-            machine.n_blind = _blind_rows_at_end(is_blind, run)
-            self._machines[name] = machine
+    def _groups(self, parts: Parts) -> Iterator[Parts]:
+        """Parts that are scored side by side: as many as memory and caches hold; long ones in pieces."""
+        n_used = self._memory.rows.shape[2]
+        n_behind = max(self._memory.n_kept, self._memory.n_steps)
+        n_most = max(PIECE_CELLS // n_used, FEWEST_PIECE_ROWS)
+        is_long = parts.length > n_most
+        n_cells = np.cumsum((parts.length + n_behind) * n_used)
+        border = (np.diff(n_cells // STACK_CELLS) > 0) | is_long[1:] | is_long[:-1]
+        bounds = [0, *(np.flatnonzero(border) + 1).tolist(), len(parts)]
+        for first, stop in pairwise(bounds):
+            group = parts.take(slice(first, stop))
+            if is_long[first]:
+                yield from group.pieces(n_most)
+            else:
+                yield group
 
-    def _score_segment(
-        self,
-        block: RowBlock,
-        rows: NDArray[np.intp],
-        time: NDArray[np.int64],
-        scaled: NDArray[np.float32],
-        usable: NDArray[np.bool_],
-        is_blind: NDArray[np.bool_],
-        before: _Machine | None,
-        result: ScoreBlock,
-    ) -> _Machine:
-        """Score rows of one segment after the ``before`` rows of the same segment, and return what to remember."""
-        filled = self.imputer.fill(scaled, usable, None if before is None else before.rows[-1])
-        if before is not None:
-            filled = np.concatenate([before.rows, filled])  # (k + t, C_used)
-            usable = np.concatenate([before.usable, usable])
-            is_blind = np.concatenate([before.is_blind, is_blind])
-            time = np.concatenate([before.time, time])
-        errors = self.model.errors(filled, usable & ~is_blind[:, None], time)
-        evidence = self.scheme.evidence(errors)
-        new = slice(len(time) - len(rows), None)
+    def _score_parts(self, block: RowBlock, parts: Parts, own: _Rows, result: ScoreBlock) -> None:
+        memory = self._memory
+        n_behind = np.where(parts.is_continued, memory.n_rows[parts.slots], 0)
+        stack = Stack.of(parts, np.minimum(n_behind, memory.n_kept))
+        usable = stack.joined(memory.usable, parts.slots, own.usable)
+        is_blind = stack.joined(memory.is_blind, parts.slots, own.is_blind)
+        time = stack.joined(memory.time, parts.slots, own.time)
+        filled = self._filled(stack, parts, own, usable)
+        seen = usable & ~is_blind[:, None] if is_blind.any() else usable
+        errors = self._errors(stack, filled, seen, time)
+        history = self._history(parts, n_behind, errors)
+        evidence = self.scheme.evidence(errors) if history is None else self.scheme.evidence(errors, history)
 
-        self._write_status(block, rows, time, usable, is_blind, evidence.score, new, result)
-        scored = np.isfinite(result.score[rows])
+        score = write_status(result, own.rows, own.flaw, stack, time, is_blind, evidence.score, self)
+        is_scored = np.isfinite(score)
+        rows, blame, expected, surprise = own.rows, evidence.blame, errors.expected, evidence.surprise
+        if not is_scored.all():
+            rows, blame, expected = own.positions[is_scored], blame[is_scored], expected[is_scored]
+            surprise = surprise[is_scored]
         write_top_sensors(
             result,
-            rows[scored],
-            blame=evidence.blame[new][scored],
-            expected=self.scaler.inverse(errors.expected[new][scored]),
+            rows,
+            blame=blame,
+            expected=expected,
             positions=self.scaler.used_positions,
             block=block,
+            scaler=self.scaler,
         )
-        result.row_surprise[rows[scored]] = evidence.surprise[new][scored]
-        keep = slice(-self.context_rows, None)
-        return _Machine(filled[keep], usable[keep], is_blind[keep], time[keep])
+        result.row_surprise[rows] = surprise
+        self._remember(parts, stack, n_behind, history, rows=filled, usable=usable, is_blind=is_blind, time=time)
 
-    def _write_status(
+    def _filled(self, stack: Stack, parts: Parts, own: _Rows, usable: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """(S, C_used) rows without holes."""
+        memory = self._memory
+        if stack.is_single:
+            previous = memory.rows[parts.slots[0], -1] if stack.before[0] else None
+            return stack.joined(memory.rows, parts.slots, self.imputer.fill(own.scaled, own.usable, previous))
+        rows = stack.joined(memory.rows, parts.slots, own.scaled)
+        if own.usable.all():
+            return rows
+        present = np.ones(usable.shape, np.bool_)  # remembered rows have been filled
+        present[stack.at] = own.usable
+        return self.imputer.fill(rows, present, age=stack.age)
+
+    def _errors(
+        self, stack: Stack, rows: NDArray[np.float32], usable: NDArray[np.bool_], time: NDArray[np.int64]
+    ) -> SensorErrors:
+        """Of the parts' own rows."""
+        errors_at = getattr(self.model, "errors_at", None)
+        if errors_at is not None:  # `StackedErrorModel`
+            stacked: SensorErrors = errors_at(rows, usable, time, stack.at, stack.age[stack.at])
+            return stacked
+        bounds = [*stack.start.tolist(), len(stack)]
+        found = []
+        for first, stop, n_before in zip(bounds[:-1], bounds[1:], stack.before.tolist(), strict=True):
+            part = slice(first, stop)
+            found.append(self.model.errors(rows[part], usable[part], time[part]).take(slice(n_before, None)))
+        if len(found) == 1:
+            return found[0]
+        names = [field.name for field in fields(SensorErrors)]
+        return replace(found[0], **{name: np.concatenate([getattr(part, name) for part in found]) for name in names})
+
+    def _history(self, parts: Parts, n_behind: NDArray[np.int64], errors: SensorErrors) -> StepHistory | None:
+        """One-step errors with those of rows before; None where no score looks back."""
+        memory = self._memory
+        if memory.n_steps == 0:
+            return None
+        stack = Stack.of(parts, np.minimum(n_behind, memory.n_steps))
+        if not stack.is_single:
+            return StepHistory(stack.joined(memory.steps, parts.slots, errors.step), stack.age, stack.at)
+        n_before = int(stack.before[0])
+        step = np.empty((errors.step.shape[1], len(stack)))  # sensor by sensor, as errors come
+        step[:, :n_before] = memory.steps[parts.slots[0], memory.n_steps - n_before :].T
+        step[:, n_before:] = errors.step.T
+        return StepHistory(step.T, None, stack.at)
+
+    def _remember(
         self,
-        block: RowBlock,
-        rows: NDArray[np.intp],
-        time: NDArray[np.int64],
-        usable: NDArray[np.bool_],
-        is_blind: NDArray[np.bool_],
-        score: NDArray[np.float64],
-        new: slice,
-        result: ScoreBlock,
+        parts: Parts,
+        stack: Stack,
+        n_behind: NDArray[np.int64],
+        history: StepHistory | None,
+        **values: NDArray[Any],
     ) -> None:
-        """Score, status and reason of the new rows; later rules outrank earlier ones."""
-        status = np.full(len(rows), STATUSES.index("scored"), np.uint8)
-        reason = np.zeros(len(rows), np.uint8)
+        """The last rows of the last part of each machine."""
+        memory = self._memory
+        is_last = np.diff(parts.slots, append=-1) != 0
+        slots, length = parts.slots[is_last], parts.length[is_last]
+        before = stack.before[is_last]
+        ends = stack.start[is_last] + before + length
+        for name, rows in values.items():
+            memory.keep(name, slots, rows, ends, before + length)
+        if history is not None:
+            before = np.minimum(n_behind, memory.n_steps)
+            ends = np.cumsum(before + parts.length)[is_last]
+            memory.keep("steps", slots, history.step, ends, before[is_last] + length)
+        memory.n_rows[slots] = np.minimum(n_behind[is_last] + length, max(memory.n_kept, memory.n_steps))
 
-        def mark(where: NDArray[np.bool_], name: str, why: NDArray[np.uint8] | str) -> None:
-            status[where] = STATUSES.index(name)
-            reason[where] = REASONS.index(why) if isinstance(why, str) else why[where]
 
-        flaw = block.flaw[rows][:, self.scaler.used_positions]
-        worst = flaw.max(axis=1, initial=0)  # FLAWS are a prefix of REASONS
-        rate = self.timing.rate_change(time, self.length)[new]
-        is_lost = _recent_share(is_blind, self.length)[new] > 1.0 - LEAST_SENSORS
-        mark(rate > SLOW_LIMIT, "degraded", "rate")
-        mark(worst > 0, "degraded", worst)
-        mark(np.isnan(score[new]), "warmup", "segment_start")
-        mark(rate > STRANGE_LIMIT, "unscorable", "rate")
-        mark(is_lost, "unscorable", "missing")
-        mark(is_blind[new], "unscorable", worst)
-        is_scored = (status == STATUSES.index("scored")) | (status == STATUSES.index("degraded"))
-        result.status[rows], result.reason[rows] = status, reason
-        result.score[rows] = np.where(is_scored, score[new], np.nan)
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows on their way through the engine: places in the block, and what is known of them."""
+
+    rows: NDArray[np.intp] | slice
+    time: NDArray[np.int64]
+    scaled: NDArray[np.float32]
+    usable: NDArray[np.bool_]
+    is_blind: NDArray[np.bool_]
+    flaw: NDArray[np.uint8] | None
+
+    def take(self, part: slice) -> _Rows:
+        """Consecutive ones."""
+        if part == slice(0, len(self.time)):
+            return self
+        rows = self.positions[part]
+        flaw = None if self.flaw is None else self.flaw[part]
+        return _Rows(rows, self.time[part], self.scaled[part], self.usable[part], self.is_blind[part], flaw)
+
+    @property
+    def positions(self) -> NDArray[np.intp]:
+        """``rows`` as numbers."""
+        return np.arange(len(self.time)) if isinstance(self.rows, slice) else self.rows
 
 
 def context_rows(model: ErrorModel, scheme: Scheme, length: int) -> int:
     """Rows before a row that its score depends on: what errors look back, and what smoothing adds to that."""
     return max(model.context_rows + scheme.memory_rows - 1, length - 1)
-
-
-def _blind_rows_before(is_blind: NDArray[np.bool_], starts: NDArray[np.bool_], carried: int) -> NDArray[np.int64]:
-    """(T,) consecutive blind rows of the segment directly before each row; ``carried`` of them precede the first."""
-    row = np.arange(len(is_blind))
-    last_seeing = np.maximum.accumulate(np.where(is_blind, -1, row))
-    shifted = np.concatenate([[-1], last_seeing[:-1]])
-    before: NDArray[np.int64] = row - 1 - shifted + np.where(shifted < 0, carried, 0)
-    newest_start = np.maximum.accumulate(np.where(starts, row, -1))
-    return np.where(newest_start < 0, before, np.minimum(before, row - newest_start))
-
-
-def _blind_rows_at_end(is_blind: NDArray[np.bool_], run: NDArray[np.int64]) -> int:
-    return int(run[-1]) + 1 if is_blind[-1] else 0
-
-
-def _recent_share(is_blind: NDArray[np.bool_], length: int) -> NDArray[np.float64]:
-    """(T,) share of blind rows among the last ``length`` rows."""
-    total = np.cumsum(np.concatenate([np.zeros(length), is_blind]))
-    share: NDArray[np.float64] = (total[length:] - total[:-length]) / length
-    return share

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sensorad.data import window_view
 from sensorad.models.linear import BATCH_WINDOWS, RidgeAutoregression, WindowPCA
+from sensorad.scoring.window_batches import by_sensor, projection_errors, step_errors
 
 __all__ = [
     "ErrorModel",
@@ -21,6 +22,7 @@ __all__ = [
     "PredictionErrors",
     "Reconstruction",
     "SensorErrors",
+    "StackedErrorModel",
     "one_step_errors",
     "window_errors",
 ]
@@ -86,6 +88,23 @@ class ErrorModel(Protocol):
         """
 
 
+class StackedErrorModel(ErrorModel, Protocol):
+    """A model that takes several segments at once."""
+
+    def errors_at(
+        self,
+        rows: NDArray[np.float32],
+        usable: NDArray[np.bool_],
+        time: NDArray[np.int64],
+        at: NDArray[np.int64],
+        age: NDArray[np.int64],
+    ) -> SensorErrors:
+        """Errors of the rows ``at`` (n,), rising, of segments that lie one after another in ``rows`` (S, C).
+
+        ``age`` (n,) is how many rows of its segment stand before each of them.
+        """
+
+
 class Reconstruction(Protocol):
     """Anything that maps windows (N, L, C) to windows of the same shape."""
 
@@ -104,9 +123,34 @@ class LinearErrors:
         return max(self.pca.length - 1, self.autoregression.lags)
 
     def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_], time: NDArray[np.int64]) -> SensorErrors:
-        window, newest, expected = window_errors(rows, usable, self.pca.length, self.pca.reconstruct)
-        step = one_step_errors(rows, usable, self.autoregression)
+        row = np.arange(len(rows))
+        return self.errors_at(rows, usable, time, row, row)
+
+    def errors_at(
+        self,
+        rows: NDArray[np.float32],
+        usable: NDArray[np.bool_],
+        time: NDArray[np.int64],
+        at: NDArray[np.int64],
+        age: NDArray[np.int64],
+    ) -> PredictionErrors:
+        """As `StackedErrorModel` has it."""
+        values = by_sensor(rows)
+        has_window = age >= self.pca.length - 1
+        parts = projection_errors(values, usable, self.pca, at[has_window])
+        window, newest, expected = (_in_place(part, has_window) for part in parts)
+        has_step = age >= self.autoregression.lags
+        step = _in_place(step_errors(values, usable, self.autoregression, at[has_step]), has_step)
         return PredictionErrors(window, newest, expected, step, window, self.autoregression)
+
+
+def _in_place(values: NDArray[Any], has_value: NDArray[np.bool_]) -> NDArray[Any]:
+    """``values`` (n, C) in the rows (T,) that have one, NaN in the others."""
+    if len(values) == len(has_value):
+        return values
+    whole = np.full((values.shape[1], len(has_value)), np.nan, values.dtype)
+    whole[:, has_value] = values.T
+    return whole.T
 
 
 def window_errors(
@@ -146,9 +190,6 @@ def one_step_errors(
     rows: NDArray[np.float32], usable: NDArray[np.bool_], model: RidgeAutoregression
 ) -> NDArray[np.float64]:
     """(T, C) signed one-step errors, 0 in missing cells; NaN in the first ``lags`` rows."""
-    step = np.full(rows.shape, np.nan)
-    for first in range(model.lags, len(rows), BATCH_WINDOWS):
-        chunk = rows[first - model.lags : first + BATCH_WINDOWS]
-        at = slice(first, first + len(chunk) - model.lags)
-        step[at] = np.where(usable[at], chunk[model.lags :] - model.predict(chunk), 0.0)
-    return step
+    row = np.arange(model.lags, len(rows))
+    has_step = np.arange(len(rows)) >= model.lags
+    return _in_place(step_errors(by_sensor(rows), usable, model, row), has_step)

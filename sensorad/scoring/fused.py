@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from sensorad.models.linear import RidgeAutoregression
 from sensorad.scoring.contributions import Contributions
 from sensorad.scoring.errors import PredictionErrors, SensorErrors
-from sensorad.scoring.evidence import RowEvidence, as_shares
+from sensorad.scoring.evidence import RowEvidence, StepHistory, as_shares
 from sensorad.scoring.smoothing import memory_rows, smooth
 from sensorad.scoring.tails import TailModel
 from sensorad.scoring.window_evidence import WindowEvidence
@@ -99,56 +99,80 @@ class FusedScheme:
         tails = {name: TailModel.fit(np.concatenate([part[name] for part in found])) for name in names}
         return cls(window, linear, step_size, tails)
 
-    def evidence(self, errors: SensorErrors) -> RowEvidence:
+    def evidence(self, errors: SensorErrors, history: StepHistory | None = None) -> RowEvidence:
+        """Scores, surprises and blame of consecutive rows of one segment.
+
+        With a ``history`` the rows may be of several segments; it holds the one-step errors of the rows before them as
+        well, `memory_rows` - 1 of each segment or as many as there are.
+        """
+        steps = StepHistory(errors.step) if history is None else history
         parts = self.window.evidence(errors.window)
         if self.linear is not None:
             second = self.linear.evidence(errors.linear)
             parts = {name: np.maximum(own, second[name]) for name, own in parts.items()}
-        values = self._step_values(errors)
-        if self.has_steps:
-            parts["step"] = self.tails["step"].evidence(values["step"])
-        score = np.average(list(parts.values()), axis=0, weights=[WEIGHTS[name] for name in parts])  # (T,)
-        if self.has_steps:
-            slow = self.tails["step"].evidence(values["slow"])
-            score = np.where(np.isnan(score), np.nan, np.fmax(score, SLOW_WEIGHT * slow))
-        return RowEvidence(score, self.tails["row"].evidence(values["row"]), self._blame(errors, score))
+        if not self.has_steps:
+            score = _weighted_mean(parts)
+            surprise = self.tails["row"].evidence(self._row_values(errors))
+            return RowEvidence(score, surprise, as_shares(self._window_amount(errors)))
+        total = self._step_total(steps.step)  # (S,)
+        parts["step"] = self.tails["step"].evidence(np.log(steps.judged(smooth(total, FAST_SPAN, steps.age))))
+        slow = self.tails["step"].evidence(np.log(steps.judged(smooth(total, SLOW_SPAN, steps.age))))
+        fast = _weighted_mean(parts)
+        score = np.where(np.isnan(fast), np.nan, np.fmax(fast, SLOW_WEIGHT * slow))
+        surprise = self.tails["row"].evidence(np.log(steps.judged(total)))
+        return RowEvidence(score, surprise, self._blame(errors, steps, score))
 
     def _step_values(self, errors: SensorErrors) -> dict[str, NDArray[np.float64]]:
-        """Logs of the one-step errors at three speeds, (T,) each; NaN where a row has too little past."""
+        """Logs of the one-step errors at two speeds, (T,) each; NaN where a row has too little past."""
         if not self.has_steps:
-            row = np.nan_to_num(errors.newest) ** 2 + self.window.noise**2
-            is_ready = np.isfinite(errors.newest).any(axis=1)
-            return {"row": np.where(is_ready, np.log((row / self.window.size).sum(axis=1)), np.nan)}
-        has_step = np.isfinite(errors.step).all(axis=1)
-        amount = (np.nan_to_num(errors.step) ** 2 + self.window.noise**2) / self.step_size  # (T, C)
-        total = np.where(has_step, amount.sum(axis=1), np.nan)
-        return {
-            "step": np.log(smooth(total, FAST_SPAN)),
-            "slow": np.log(smooth(total, SLOW_SPAN)),
-            "row": np.log(total),
-        }
+            return {"row": self._row_values(errors)}
+        total = self._step_total(errors.step)
+        return {"step": np.log(smooth(total, FAST_SPAN)), "row": np.log(total)}
 
-    def _blame(self, errors: SensorErrors, score: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _step_total(self, step: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(T,) sums over sensors of one-step errors (T, C), half standardised; NaN where a row has too little past."""
+        amount = step**2
+        amount += self.window.noise**2
+        amount /= self.step_size
+        total: NDArray[np.float64] = amount.sum(axis=1)
+        return total
+
+    def _row_values(self, errors: SensorErrors) -> NDArray[np.float64]:
+        """(T,) the same log for the newest row of a window, where there are no one-step errors."""
+        row = np.nan_to_num(errors.newest) ** 2 + self.window.noise**2
+        is_ready = np.isfinite(errors.newest).any(axis=1)
+        return np.where(is_ready, np.log((row / self.window.size).sum(axis=1)), np.nan)
+
+    def _blame(self, errors: SensorErrors, steps: StepHistory, score: NDArray[np.float64]) -> NDArray[np.float64]:
         """Shares (T, C); in notable rows those of the sensors whose fault would explain the errors of all."""
-        own = self._own_blame(errors)
-        if not self.has_steps or not isinstance(errors, PredictionErrors):
+        own = self._own_blame(errors, steps)
+        if not isinstance(errors, PredictionErrors):
             return own
         rows = np.flatnonzero(score >= NOTABLE_SCORE)
         if len(rows) == 0:
             return own
-        return self._contributions_of(errors.autoregression).blame(errors.step / self.step_size, rows, own)
+        places = rows if steps.at is None else steps.at[rows]
+        relative = steps.step / self.step_size
+        own[rows] = self._contributions_of(errors.autoregression).shares(relative, places, own[rows], steps.age)
+        return own
 
-    def _own_blame(self, errors: SensorErrors) -> NDArray[np.float64]:
+    def _own_blame(self, errors: SensorErrors, steps: StepHistory) -> NDArray[np.float64]:
         """Shares (T, C): squared errors relative to each sensor's usual ones, of the window and of the last steps.
 
         Here full standardisation is right, other than in the score: the question is no longer whether anything is
         wrong but whose error is out of proportion.
         """
-        by_window = as_shares(errors.window / self.window.size**2 - 1.0)
-        if not self.has_steps:
-            return by_window
-        by_step = as_shares(smooth(errors.step**2 / self.step_size**2, FAST_SPAN))
-        return as_shares(by_window + STEP_BLAME * by_step)
+        last = steps.recent(memory_rows(FAST_SPAN) - 1)
+        by_step = as_shares(last.judged(smooth(last.step**2 / self.step_size**2, FAST_SPAN, last.age)))
+        by_step *= STEP_BLAME
+        by_step += as_shares(self._window_amount(errors))
+        return as_shares(by_step)
+
+    def _window_amount(self, errors: SensorErrors) -> NDArray[np.float64]:
+        """(T, C) by how much window errors exceed usual ones."""
+        amount = errors.window / self.window.size**2
+        amount -= 1.0
+        return amount
 
     def _contributions_of(self, model: RidgeAutoregression) -> Contributions:
         """Worked out once: a detector scores with one model."""
@@ -175,6 +199,16 @@ class FusedScheme:
             step_size=step_size,
             tails={name: TailModel.from_arrays(arrays, f"fused.tail.{name}") for name in names},
         )
+
+
+def _weighted_mean(parts: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """(T,) mean of the evidence by `WEIGHTS`."""
+    names = list(parts)
+    total = WEIGHTS[names[0]] * parts[names[0]]
+    for name in names[1:]:
+        total = total + WEIGHTS[name] * parts[name]
+    mean: NDArray[np.float64] = total / sum(WEIGHTS[name] for name in names)
+    return mean
 
 
 def _equal(errors: SensorErrors) -> bool:

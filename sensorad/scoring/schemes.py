@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sensorad.errors import unknown_name
 from sensorad.scoring.errors import SensorErrors
-from sensorad.scoring.evidence import RowEvidence
+from sensorad.scoring.evidence import RowEvidence, StepHistory
 from sensorad.scoring.fused import FusedScheme
 from sensorad.scoring.single import LargestScheme, MahalanobisScheme, SquaredErrorScheme, TopShareScheme
 
@@ -31,8 +31,11 @@ class Scheme(Protocol):
     def fit(cls, errors: Sequence[SensorErrors], noise: NDArray[np.float64]) -> Self:
         """Learn from the errors of normal segments; ``noise`` (C,) is the rounding noise in deviations."""
 
-    def evidence(self, errors: SensorErrors) -> RowEvidence:
-        """Scores, surprises and blame of consecutive rows of one segment."""
+    def evidence(self, errors: SensorErrors, history: StepHistory | None = None) -> RowEvidence:
+        """Scores, surprises and blame of consecutive rows of one segment; with a ``history``, of rows of several.
+
+        A scheme with `memory_rows` above 1 needs the history of rows that begin within a segment.
+        """
 
     def to_arrays(self) -> dict[str, NDArray[np.float64]]:
         """Everything learned, for an artefact."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sensorad.scoring.covariance import ErrorCovariance
 from sensorad.scoring.errors import SensorErrors
-from sensorad.scoring.evidence import RowEvidence, as_shares
+from sensorad.scoring.evidence import RowEvidence, StepHistory, as_shares
 from sensorad.scoring.tails import TailModel
 
 __all__ = ["LargestScheme", "MahalanobisScheme", "SquaredErrorScheme", "TopShareScheme"]
@@ -38,7 +38,7 @@ class MahalanobisScheme:
         covariance = ErrorCovariance.fit(size, noise)
         return cls(covariance, TailModel.fit(_where_ready(covariance.distance(size), size)))
 
-    def evidence(self, errors: SensorErrors) -> RowEvidence:
+    def evidence(self, errors: SensorErrors, history: StepHistory | None = None) -> RowEvidence:
         size = np.abs(errors.newest)
         score = _where_ready(self.covariance.distance(size), size)
         return RowEvidence(score, self.tail.evidence(score), as_shares(self.covariance.blame(size)))
@@ -68,7 +68,7 @@ class SquaredErrorScheme:
         row = np.nan_to_num(newest**2 / size**2).mean(axis=1)
         return cls(size, TailModel.fit(_where_ready(row, newest)))
 
-    def evidence(self, errors: SensorErrors) -> RowEvidence:
+    def evidence(self, errors: SensorErrors, history: StepHistory | None = None) -> RowEvidence:
         row = _where_ready(np.nan_to_num(errors.newest**2 / self.size**2).mean(axis=1), errors.newest)
         amount = np.nan_to_num(self._amount(errors.window))
         score = _where_ready(self._total(amount), errors.window)

@@ -62,13 +62,23 @@ class WindowEvidence:
         return {name: self.tails[name].evidence(values) for name, values in self._readings(window).items()}
 
     def _readings(self, window: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        is_ready = np.isfinite(window).any(axis=1)
-        known = np.where(np.isfinite(window), window, self.size**2)  # sensors that were not seen count as usual
-        total = np.log(((known + self.noise**2) / self.size).sum(axis=1))  # (T,)
-        deviation = (_log_size(known) - self.centre) / self.spread  # (T, C)
+        is_known = np.isfinite(window)
+        if is_known.all():
+            return self._readings_of(window)
+        is_ready = is_known.any(axis=1)
+        known = np.where(is_known, window, self.size**2)  # sensors that were not seen count as usual
+        found = self._readings_of(known)
+        return {name: np.where(is_ready, values, np.nan) for name, values in found.items()}
+
+    def _readings_of(self, known: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        amount = known + self.noise**2
+        amount /= self.size
+        total = np.log(amount.sum(axis=1))  # (T,)
+        deviation = _log_size(known)  # (T, C)
+        deviation -= self.centre
+        deviation /= self.spread
         n_top = max(1, int(np.ceil(TOP_SHARE * known.shape[1])))
-        few = np.partition(deviation, -n_top, axis=1)[:, -n_top:].mean(axis=1)  # (T,)
-        return {"total": np.where(is_ready, total, np.nan), "few": np.where(is_ready, few, np.nan)}
+        return {"total": total, "few": _mean_of_largest(deviation, n_top)}
 
     def to_arrays(self, name: str) -> dict[str, NDArray[np.float64]]:
         """Plain arrays for an artefact, under ``name``."""
@@ -85,6 +95,17 @@ class WindowEvidence:
         return cls(size, centre, spread, noise, tails)
 
 
+def _mean_of_largest(values: NDArray[np.float64], n_top: int) -> NDArray[np.float64]:
+    """(T, C) -> (T,)."""
+    largest: NDArray[np.float64] = (
+        values.max(axis=1) if n_top == 1 else np.partition(values, -n_top, axis=1)[:, -n_top:].mean(axis=1)
+    )
+    return largest
+
+
 def _log_size(window: NDArray[np.float64]) -> NDArray[np.float64]:
     """Log of the root mean square error."""
-    return 0.5 * np.log(window + TINY**2)
+    size = window + TINY**2
+    np.log(size, out=size)
+    size *= 0.5
+    return size

@@ -392,3 +392,54 @@ def test_any_cut_into_blocks_blames_the_same_sensors() -> None:
         np.testing.assert_allclose(shares, whole.top_shares, rtol=1e-5, atol=1e-7)
     shorter = detector.engine().score(block.take(slice(0, 100)))
     np.testing.assert_array_equal(shorter.top_sensors, whole.top_sensors[:100])
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 1000), st.sets(st.integers(1, 119), min_size=1, max_size=4), st.integers(1, 4))
+def test_stretches_side_by_side_are_stretches_one_by_one(seed: int, places: set[int], every: int) -> None:
+    contributions = _contributions()
+    rng = np.random.default_rng(seed)
+    step = rng.normal(size=(120, N_SENSORS)) * 2.0
+    step[40:80, 1] += 5.0
+    own = as_shares(rng.random(step.shape))
+    rows = np.arange(0, 120, every)
+    bounds = [0, *sorted(places), 120]
+    age = np.concatenate([np.arange(b - a) for a, b in pairwise(bounds)])
+    together = contributions.shares(step, rows, own[rows], age)
+    for a, b in pairwise(bounds):
+        chosen = (rows >= a) & (rows < b)
+        alone = contributions.shares(step[a:b], rows[chosen] - a, own[rows[chosen]])
+        np.testing.assert_allclose(together[chosen], alone, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_sensors", [2, 5])
+def test_without_a_table_of_overlaps_it_is_the_same(n_sensors: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Very many sensors: the second fault is then found by working out the errors that the first leaves."""
+    rng = np.random.default_rng(0)
+    step = rng.normal(size=(200, n_sensors))
+    step[20:90, 0] += 4.0
+    step[60:150, 1] *= 6.0
+    own = as_shares(rng.random(step.shape))
+    rows = np.arange(200)
+    found = _contributions(n_sensors).shares(step, rows, own)
+    monkeypatch.setattr(module, "MOST_PAIRS", 0)
+    np.testing.assert_allclose(_contributions(n_sensors).shares(step, rows, own), found, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("most_rows", [2, 3, 4, 6])
+def test_traces_are_sums_over_the_rows_that_a_fault_shows_in(most_rows: int) -> None:
+    """Windows shorter than the lags as well, where a fault may show before and after the window."""
+    contributions = Contributions.of(_model().autoregression, np.full(N_SENSORS, 0.3), most_rows)
+    assert contributions.n_rows == most_rows
+    step = np.random.default_rng(1).normal(size=(50, N_SENSORS))
+    ends = np.array([0, 1, 5, 6, 7, 30, 49])
+    windows = module._Windows.of(step, ends, ends, most_rows)
+    found = windows.traces(contributions.response)
+    padded = np.concatenate([np.zeros((most_rows, N_SENSORS)), step])
+    for number, end in enumerate(ends):
+        errors = padded[end + 1 : end + 1 + most_rows].reshape(-1)
+        for sensor in range(N_SENSORS):
+            expected = _effect(contributions, sensor).T @ errors
+            np.testing.assert_allclose(found[sensor, :, number], expected, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(windows.squares()[number], errors @ errors)
+        np.testing.assert_array_equal(windows.errors()[number].reshape(-1), errors)

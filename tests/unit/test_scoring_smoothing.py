@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -62,3 +64,15 @@ def test_a_constant_stays_what_it_is() -> None:
 def test_the_weight_beyond_the_memory_is_as_small_as_stated() -> None:
     for span in (5, 30):
         assert (1.0 - 2.0 / (span + 1.0)) ** memory_rows(span) < 0.0026
+
+
+@given(numbers, st.integers(1, 12), st.sets(st.integers(1, 59), max_size=5))
+def test_stretches_side_by_side_do_not_mix(values: list[float], span: int, places: set[int]) -> None:
+    column = np.array(values)
+    bounds = [0, *sorted(place for place in places if place < len(values)), len(values)]
+    lengths = np.diff(bounds)
+    age = np.concatenate([np.arange(length) for length in lengths])
+    apart = np.concatenate([smooth(column[a:b], span) for a, b in pairwise(bounds)])
+    np.testing.assert_array_equal(smooth(column, span, age), apart)
+    both = smooth(np.stack([column, column[::-1]], axis=1), span, age)
+    np.testing.assert_array_equal(both[:, 0], apart)

@@ -112,3 +112,35 @@ def test_arrays_bring_it_back() -> None:
     again = TailModel.from_arrays(tail.to_arrays("x"), "x")
     x = np.linspace(-5, 20, 100)
     np.testing.assert_array_equal(again.evidence(x), tail.evidence(x))
+
+
+def _by_interpolation(tail: TailModel, x: np.ndarray) -> np.ndarray:
+    """The same through the general search of NumPy."""
+    above = np.interp(-x, -tail.quantiles[::-1], np.linspace(0.0, 1.0, len(tail.quantiles)))
+    body = -np.log10(np.maximum(above, tail.tail_share))
+    reach = np.maximum(x - tail.level, 0.0) / tail.scale
+    decay = np.log1p(tail.shape * reach) / tail.shape if tail.shape > 0 else reach
+    beyond = -np.log10(tail.tail_share) + decay / np.log(10.0)
+    return np.where(np.isnan(x), np.nan, np.where(x > tail.level, beyond, body))
+
+
+@pytest.mark.parametrize("kind", ["normal", "heavy", "outlier", "two levels", "many ties", "constant", "tiny", "huge"])
+def test_the_table_leads_to_the_same_bits_as_a_search(kind: str) -> None:
+    rng = np.random.default_rng(7)
+    normal = rng.normal(size=5000)
+    values = {
+        "normal": normal,
+        "heavy": rng.standard_t(2, size=5000),
+        "outlier": np.concatenate([normal, [-1e9]]),
+        "two levels": rng.integers(0, 2, 500).astype(float),
+        "many ties": normal.round(1),
+        "constant": np.full(100, -3.0),
+        "tiny": 1.0 + normal * 1e-15,
+        "huge": normal * 1e150,
+    }[kind]
+    tail = TailModel.fit(values)
+    knots = tail.quantiles
+    x = np.concatenate([values, knots, np.nextafter(knots, np.inf), np.nextafter(knots, -np.inf), normal, [np.nan]])
+    np.testing.assert_array_equal(tail.evidence(x), _by_interpolation(tail, x))
+    assert np.isfinite(tail.evidence(np.array([-np.inf]))).all()
+    assert tail.evidence(np.array([np.inf]))[0] == np.inf

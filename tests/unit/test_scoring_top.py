@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sensorad.data import SensorScaler
 from sensorad.scoring.top import write_top_sensors
-from sensorad.types import TOP_SENSORS, RowBlock, ScoreBlock
+from sensorad.types import TOP_SENSORS, RowBlock, ScoreBlock, SensorSchema
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -66,3 +67,39 @@ def test_no_rows_write_nothing() -> None:
     none = np.zeros((0, 3))
     write_top_sensors(result, np.zeros(0, np.intp), blame=none, expected=none, positions=np.arange(3), block=block)
     assert (result.top_sensors == -1).all()
+
+
+def test_expectations_in_deviations_are_put_into_units() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(20.0, 3.0, size=(50, 6)).astype(np.float32)
+    scaler = SensorScaler.fit(rows, np.ones(rows.shape, bool), SensorSchema(()))
+    blame, deviations = rng.random((8, 6)), (rng.normal(size=(8, 6)) * 6.0).astype(np.float32)
+    results = []
+    for expected, given_scaler in ((scaler.inverse(deviations), None), (deviations, scaler)):
+        block = _block(8, 6)
+        result = ScoreBlock.empty_for(block)
+        write_top_sensors(
+            result,
+            slice(0, 8),
+            blame=blame,
+            expected=expected,
+            positions=np.arange(6),
+            block=block,
+            scaler=given_scaler,
+        )
+        results.append(result)
+    np.testing.assert_array_equal(results[0].top_sensors, results[1].top_sensors)
+    np.testing.assert_allclose(results[0].top_expected, results[1].top_expected, rtol=1e-6)
+
+
+@given(st.integers(2, 70), st.integers(0, 99))
+def test_equal_shares_and_zeros_keep_the_order_of_the_sensors(n_used: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    blame = rng.integers(0, 3, (5, n_used)) / 7.0
+    blame[0] = -0.0
+    block = _block(5, n_used)
+    result = ScoreBlock.empty_for(block)
+    every = np.arange(n_used)
+    write_top_sensors(result, slice(0, 5), blame=blame, expected=blame, positions=every, block=block)
+    expected = np.argsort(-blame, axis=1, kind="stable")[:, :TOP_SENSORS]
+    np.testing.assert_array_equal(result.top_sensors[:, : min(TOP_SENSORS, n_used)], expected)
