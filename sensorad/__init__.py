@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sensorad.detector import Detector, load
     from sensorad.events import EventRule
     from sensorad.logs import LogFormat, SensorLog
+    from sensorad.streaming import Stream
     from sensorad.thresholds import Budget
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "SensorLog",
     "SensoradError",
     "StorageError",
+    "Stream",
     "TimeError",
     "TooLittleDataError",
     "TrainingError",
@@ -65,6 +67,7 @@ _HOMES = {
     "EventRule": "sensorad.events",
     "LogFormat": "sensorad.logs",
     "SensorLog": "sensorad.logs",
+    "Stream": "sensorad.streaming",
     "load": "sensorad.detector",
 }
 

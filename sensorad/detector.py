@@ -19,18 +19,21 @@ from sensorad.data import Timing
 from sensorad.errors import ArtefactError, SchemaError, UsageError
 from sensorad.events import EventBuilder, EventRule, QualityLimits, QualityMonitor
 from sensorad.findings import Findings
-from sensorad.learning import learn
+from sensorad.learning import default_rule, learn
 from sensorad.logs import LogFormat, SensorLog, SortedLog, event_table, score_table
-from sensorad.model_parts import ModelParts
+from sensorad.model_parts import ModelParts, model_arrays
 from sensorad.monitoring import CalibrationMonitor
 from sensorad.normal_rows import read_normal_rows
 from sensorad.recalibration import Recalibration
 from sensorad.scoring import FusedScheme, ScoringEngine, context_rows
+from sensorad.streams import Streams
 from sensorad.thresholds import Budget, BudgetThreshold, ReturnPeriods, ThresholdMethod, ThresholdResult
 from sensorad.types import Event, RowBlock, ScoreBlock, SensorSchema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from sensorad.scoring.torch_windows import Precision
 
 __all__ = ["Detector", "load"]
 
@@ -38,7 +41,7 @@ QUANTILE_99 = 2.576
 """Standard deviations either side of the mean within which 99 % of a Gaussian lie."""
 
 
-class Detector(Recalibration):
+class Detector(Recalibration, Streams):
     """Learns normal operation from a multi-sensor log and scores others against it.
 
     Parameters
@@ -190,7 +193,7 @@ class Detector(Recalibration):
         config = self.config.fitted_to(rows.n_rows, len(rows.scaler.used_positions))
         learned = learn(rows, config, checkpoint=checkpoint, progress=progress)
         looks_back = context_rows(learned.model, learned.scheme, config.length)
-        rule = self.events or _default_rule(config, rows.timing, looks_back)
+        rule = self.events or default_rule(config, rows.timing, looks_back)
         if budget is not None:
             threshold = BudgetThreshold(Budget.parse(budget), confidence)
         threshold = threshold or self.threshold
@@ -199,7 +202,8 @@ class Detector(Recalibration):
         self.config_, self._calibration = config, calibration
         self.schema_ = source.schema
         self.format_ = _settled_format(source)
-        self._parts = ModelParts(rows.scaler, rows.imputer, learned.model)
+        arrays = model_arrays(rows.scaler, rows.imputer, learned.model)
+        self._parts = ModelParts(config, len(self.schema_), arrays, rows.timing.step_seconds)
         self._timing, self._context_rows = rows.timing, None
         self.quality_limits_ = rows.quality
         constant = [name for name, flag in zip(self.schema_.names, rows.scaler.is_constant, strict=True) if flag]
@@ -253,10 +257,15 @@ class Detector(Recalibration):
         )
         return SortedLog(log, strict=strict)
 
-    def engine(self, *, on_conflict: str = "first") -> ScoringEngine:
-        """A fresh scoring engine: the same rows give the same scores in any cut into blocks."""
+    def engine(
+        self, *, on_conflict: str = "first", network: str | os.PathLike[str] = "torch", precision: Precision = "float32"
+    ) -> ScoringEngine:
+        """A fresh scoring engine: the same rows give the same scores in any cut into blocks.
+
+        ``network`` and ``precision`` say what runs a network, as for `ModelParts.built`.
+        """
         scheme = self._fitted().scheme
-        scaler, imputer, model = self._parts.built()
+        scaler, imputer, model = self._parts.built(network, precision)
         return ScoringEngine(scaler, imputer, self._timing, model, scheme, self.config_.length, on_conflict)
 
     def score_pairs(
@@ -370,8 +379,8 @@ class Detector(Recalibration):
 
     @property
     def scorer_(self) -> dict[str, str]:
-        """What decides a score: weights and scheme. A detector with a new alarm line still has the same."""
-        return {"weights": self.weights_hash_, "score": self.config.score}
+        """What decides a score: weights, scheme, and what a network reads. A new alarm line changes none of it."""
+        return {"weights": self.weights_hash_, "score": self.config.score, **self.config_.reads}
 
     @property
     def context_rows_(self) -> int:
@@ -446,7 +455,7 @@ class Detector(Recalibration):
             detector._context_rows = stored.get("context_rows")
         except (KeyError, TypeError, ValueError, UsageError) as err:
             raise ArtefactError(f"detector.json is incomplete: {err}", where=where, hint="fit again") from err
-        detector._parts = ModelParts.from_arrays(config, len(schema), contents.weights)
+        detector._parts = ModelParts(config, len(schema), contents.weights, detector._timing.step_seconds)
         if has_model:
             detector._parts.built()
         detector._calibration = Calibration.from_parts(contents.calibration, contents.calibration_arrays)
@@ -456,16 +465,6 @@ class Detector(Recalibration):
         if self._calibration is None:
             raise UsageError("the detector has not been fitted", hint="call fit first, or sensorad.load")
         return self._calibration
-
-
-def _default_rule(config: DetectorConfig, timing: Timing, window_rows: int) -> EventRule:
-    lags = config.lags if config.has_linear_part else 1
-    return EventRule(
-        merge_gap_rows=config.length,
-        echo_rows=lags,
-        window_rows=window_rows,
-        step_seconds=timing.step_seconds,
-    )
 
 
 def _settled_format(source: SortedLog) -> LogFormat:

@@ -122,16 +122,16 @@ def assert_same_bits(left: dict[str, np.ndarray], right: dict[str, np.ndarray], 
         np.testing.assert_array_equal(left[name][rows], right[name][rows], err_msg=name)
 
 
-def assert_close(got: np.ndarray, expected: np.ndarray, scale: float) -> None:
-    """Equal to 1e-6 of the score, or of ``scale`` (the alarm line) where the score is lower; NaN in the same places.
+def assert_close(got: np.ndarray, expected: np.ndarray, scale: float, tolerance: float = 1e-6) -> None:
+    """Equal to ``tolerance`` of the score, or of ``scale`` (the alarm line) where the score is lower.
 
-    Scores far below the line say no more than "nothing": as -log10 of a probability close to 1 they are small
-    differences of large numbers, and the last digit of a float32 network is 1e-6 of them.
+    NaN must be in the same places. Scores far below the line say no more than "nothing": as -log10 of a probability
+    close to 1 they are small differences of large numbers, and the last digit of a float32 network is 1e-6 of them.
     """
     np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
     has_score = ~np.isnan(expected)
     got, expected = got[has_score].astype(np.float64), expected[has_score].astype(np.float64)
     excess = np.abs(got - expected) / np.maximum(np.abs(expected), scale)
-    assert excess.max(initial=0.0) <= 1e-6, (
+    assert excess.max(initial=0.0) <= tolerance, (
         f"row {excess.argmax()}: {got[excess.argmax()]}, not {expected[excess.argmax()]}"
     )

@@ -172,7 +172,7 @@ def test_silent_rows_are_forgotten_also_where_a_sensor_is_dead(case: Case) -> No
     """The exception to the rule above: with a sensor missing all the time, a trace of the past fades but stays."""
     detector = detector_of(case)
     context = detector.engine().context_rows
-    log = normal_log(60 + context, seed=19, machines=EAST)
+    log = normal_log(60 + context, seed=21, machines=EAST)
     log["flow"] = np.nan
     late = _scores(case, log.iloc[10:])["score"]
     whole = _scores(case, log)["score"][10:]

@@ -1,0 +1,105 @@
+"""What follows from scored rows while they come: events of the plant and of the data, and what is new of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorad.events import ChangeWatch, EventBuilder, EventChange, QualityMonitor
+from sensorad.events.state_parts import part_in
+from sensorad.streaming.results import ScoredRow
+from sensorad.types import STATUSES, Event, ScoreBlock
+
+__all__ = ["EventFeed"]
+
+DUPLICATE = STATUSES.index("duplicate")
+"""Rows of this status and of those after it take no part in events of the plant."""
+
+Changes = tuple[EventChange, ...]
+BlockOf = Callable[[ScoredRow, int, int, str | None], ScoreBlock]
+
+
+class EventFeed:
+    """Hands scored rows to all that look for events, and says what is new; rows that say nothing pass quickly.
+
+    Parameters
+    ----------
+    builder, quality
+        Fresh ones of a detector.
+    block_of
+        Makes a block of one row, from what a scorer says of it, its time, its machine and its operating mode.
+    """
+
+    def __init__(self, builder: EventBuilder, quality: QualityMonitor, block_of: BlockOf) -> None:
+        self._builder = builder
+        self._quality = quality
+        self._block_of = block_of
+        self._watch = ChangeWatch()
+        self._pass_over = builder.pass_over
+        self._live_row = quality.live_row
+        self._version = quality.version
+        self._about_data: list[Event] = []
+
+    def one(
+        self,
+        slot: int,
+        time: int,
+        values: NDArray[np.float32],
+        flaw: NDArray[np.uint8] | None,
+        scored: ScoredRow,
+        level: float,
+        mode: str | None,
+    ) -> Changes:
+        """News that one row brings; ``level`` is its score on the scale of the alarm line, NaN without one."""
+        status = scored.status
+        if status >= DUPLICATE or self._pass_over(time, slot, level):
+            about_data = self._live_row(slot, time, values, flaw, status, scored.reason)
+            if not about_data and self._quality.version == self._version:
+                return ()
+            return self._news(about_data)
+        closed = self._builder.update(self._block_of(scored, time, slot, mode))
+        return self._news(closed + self._live_row(slot, time, values, flaw, status, scored.reason))
+
+    def many(
+        self, scores: ScoreBlock, slots: NDArray[np.int64], values: NDArray[np.float32], flaw: NDArray[np.uint8] | None
+    ) -> Changes:
+        """News that one tick brings."""
+        closed = self._builder.update(scores)
+        closed += self._quality.live_rows(slots, scores.time, values, flaw, scores.status, scores.reason)
+        is_quiet = not closed and self._builder.n_open == 0 and self._watch.n_open == 0
+        return () if is_quiet and self._quality.version == self._version else self._news(closed)
+
+    def ongoing(self) -> list[Event]:
+        """Events that are open, as they stand."""
+        return sorted(
+            [*self._builder.ongoing(), *self._quality.ongoing()], key=lambda event: (event.start, event.group)
+        )
+
+    def finish(self) -> Changes:
+        """News of all that is closed by the end of the log."""
+        return tuple(self._watch.changes([*self._builder.finish(), *self._quality.finish()], []))
+
+    def state(self) -> dict[str, Any]:
+        """What the rows so far have left, for a restart."""
+        return {
+            "builder": self._builder.state(),
+            "quality": self._quality.state(),
+            "watch": self._watch.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken; raises `ArtefactError` where it does not fit."""
+        self._builder.restore(part_in(state, "builder"))
+        self._quality.restore(part_in(state, "quality"))
+        self._watch.restore(part_in(state, "watch"))
+        self._version = self._quality.version
+        self._about_data = self._quality.ongoing()
+
+    def _news(self, closed: list[Event]) -> Changes:
+        version = self._quality.version
+        if version != self._version:
+            self._version, self._about_data = version, self._quality.ongoing()
+        return tuple(self._watch.changes(closed, [*self._builder.ongoing(), *self._about_data]))
