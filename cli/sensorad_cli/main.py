@@ -37,7 +37,7 @@ Shell completion:
 
 \b
 Exit codes: 0 done, 1 unexpected failure, 2 usage, 3 data, 4 artefact (detector), 5 input/output,
-10 alarms found (only with score --exit-code).
+10 alarms found (only with --exit-code of score and stream).
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,17 @@ from sensorad_cli.tally import Tally
 
 if TYPE_CHECKING:
     from sensorad.detector import Detector
+    from sensorad.findings import Findings
     from sensorad.logs import SortedLog
     from sensorad.monitoring import StaleVerdict
     from sensorad.scoring import ScoringEngine
-    from sensorad.types import Event
+    from sensorad.types import Event, RowBlock, ScoreBlock
+    from sensorad_cli.unfinished import UnfinishedRun
 
 __all__ = ["ScoringRun", "in_order", "score_to_files"]
+
+PART_ROWS = 2**19
+"""Rows between two checkpoints of a run that can go on: about a second of work."""
 
 
 @dataclass
@@ -42,6 +48,7 @@ def score_to_files(
     engine: ScoringEngine | None = None,
     force: bool = False,
     progress: Progress,
+    unfinished: UnfinishedRun | None = None,
 ) -> ScoringRun:
     """Write the scores of every row, and the events if a path is given; both files are complete or absent.
 
@@ -51,29 +58,38 @@ def score_to_files(
     ----------
     engine
         Where other rules for doubled rows are wanted; by default the detector's own.
+    unfinished
+        Where finished parts are kept until all is done, and found again; the files are the same bytes as without.
     """
     from sensorad.logs import ScoreWriter, write_events
 
     run = ScoringRun(Tally(detector.line_))
     findings = detector.findings()
     reader = log.log
+    engine = engine or detector.engine()
+    origin = _origin(detector, log)
+    if unfinished is None:
+        blocks = _scored(detector.score_pairs(log, engine=engine), findings, run)
+    else:
+        _finish_parts(log, engine, findings, run, unfinished, progress)
+        blocks = unfinished.blocks()
+    stage = "scoring" if unfinished is None else "writing"
     with ScoreWriter(
         scores,
         log.schema,
         reader.time_name,
         reader.group_name,
         detector.line_,
-        extra_metadata=_origin(detector, log),
+        extra_metadata=origin,
         force=force,
         sort_back=log.n_unsorted > 0,
         time_unit=reader.time_unit,
         mode_name=reader.format.mode,
     ) as writer:
-        for rows, block in detector.score_pairs(log, engine=engine):
+        for block in blocks:
             writer.write(block)
             run.tally.add(block)
-            run.events += findings.update(block, rows)
-            progress("scoring", run.tally.n_rows / reader.n_rows if reader.n_rows else None)
+            progress(stage, run.tally.n_rows / reader.n_rows if reader.n_rows else None)
         run.events += findings.finish()
         run.events.sort(key=in_order)
         run.stale = findings.stale
@@ -83,6 +99,47 @@ def score_to_files(
         if events is not None:
             write_events(events, run.events, reader.group_name, force=force)
     return run
+
+
+def _scored(pairs: Iterable[tuple[RowBlock, ScoreBlock]], findings: Findings, run: ScoringRun) -> Iterator[ScoreBlock]:
+    """The scores, with what they give rise to gathered on the way."""
+    for rows, block in pairs:
+        run.events += findings.update(block, rows)
+        yield block
+
+
+def _finish_parts(
+    log: SortedLog,
+    engine: ScoringEngine,
+    findings: Findings,
+    run: ScoringRun,
+    unfinished: UnfinishedRun,
+    progress: Progress,
+) -> None:
+    """Score what is not finished, with a checkpoint every `PART_ROWS` rows and behind the last."""
+    from sensorad.events.stored_events import events_of, stored_events
+
+    def state() -> dict[str, Any]:
+        return {"engine": engine.state(), "findings": findings.state(), "events": stored_events(run.events)}
+
+    if unfinished.state is not None:
+        engine.restore(unfinished.state["engine"])
+        findings.restore(unfinished.state["findings"])
+        run.events = events_of(unfinished.state["events"])
+    n_finished, n_since = unfinished.n_blocks, 0
+    for number, rows in enumerate(log.blocks()):
+        if number < n_finished:  # read again for the names of machines and modes, and for files that turn out bad
+            continue
+        block = engine.score(rows)
+        unfinished.add(block)
+        run.events += findings.update(block, rows)
+        n_since += len(block)
+        progress("scoring", float(rows.index[-1]) / log.log.n_rows if log.log.n_rows and len(rows) else None)
+        if n_since >= PART_ROWS:
+            unfinished.checkpoint(state())
+            n_since = 0
+    if n_since:
+        unfinished.checkpoint(state())
 
 
 def in_order(event: Event) -> tuple[int, str, str]:

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 HEAVY = {"torch", "pandas", "polars", "sklearn", "matplotlib", "plotly", "onnxruntime"}
-COMMANDS = (*("bench", "calibrate", "data", "demo", "diff", "events", "fit", "inspect", "label", "report", "score"),)
+COMMANDS = (
+    *("bench", "calibrate", "data", "demo", "diff", "events", "export", "fit", "inspect", "label", "report", "score"),
+    "stream",
+)
 
 
 def loaded_by(*arguments: str, cwd: Path) -> tuple[set[str], str]:

@@ -37,6 +37,7 @@ FLOORS: dict[str, float] = {
     "sensorad.export": 5.2,
     "sensorad.findings": 5.2,
     "sensorad.recalibration": 5.25,
+    "sensorad.streams": 5.25,
     "sensorad.detector": 5.3,
     "sensorad.io": 6,
     "sensorad.connectors": 6,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -13,12 +14,14 @@ from sensorad_cli.files import STANDARD, claim_output, log_paths, written
 from sensorad_cli.group import command as make_command
 from sensorad_cli.log_options import LogOptions, log_options
 from sensorad_cli.output import Output
-from sensorad_cli.scoring import ScoringRun, score_to_files
-from sensorad_cli.tally import event_rows, stale_rows
+from sensorad_cli.own_process import settle
 
 if TYPE_CHECKING:
     from sensorad.detector import Detector
     from sensorad.logs import SortedLog
+    from sensorad.scoring import ScoringEngine
+    from sensorad_cli.scoring import ScoringRun
+    from sensorad_cli.unfinished import UnfinishedRun
 
 __all__ = ["command"]
 
@@ -40,6 +43,21 @@ ALARMS_FOUND = 10
     help="Of several files, score the good ones, name the bad ones and end with code 3; or stop at a bad one.",
 )
 @click.option("--force", is_flag=True, help="Replace output that exists.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Keep finished parts beside SCORES until all is done; the same command goes on where a killed run ended.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="Networks: numbers of the products; bfloat16 is faster where the processor has it, and less exact.",
+)
+@click.option(
+    "--network", metavar="FILE", help="Networks: run the ONNX file made by 'export --part network', no torch."
+)
 @log_options()
 @click.pass_context
 def command(
@@ -51,6 +69,9 @@ def command(
     exit_code: bool,
     skip_bad: bool,
     force: bool,
+    resume: bool,
+    precision: Literal["float32", "bfloat16"],
+    network: str | None,
     log_options: LogOptions,
 ) -> int:
     """Score every row of a log: Parquet or CSV files, directories, - for stdin.
@@ -58,7 +79,9 @@ def command(
     Each input row gets one output row with a status; a log of any length is streamed. Columns are matched by
     name and checked before the first row is scored.
     """
+    settle()
     import sensorad
+    from sensorad_cli.scoring import score_to_files
 
     output = ctx.ensure_object(Output)
     output.stdout_is_data = STANDARD in (target, events_target)
@@ -66,7 +89,10 @@ def command(
     events = claim_output(events_target, force=force, inputs=logs, option="--events") if events_target else None
     if target == events_target:
         raise UsageError(f"scores and events cannot both go to {target}", hint="write one of them elsewhere")
-    detector = sensorad.load(model)
+    if resume and STANDARD in (target, *logs):
+        raise UsageError("--resume needs files", hint="name the log and the scores instead of -")
+    detector = sensorad.load(model, has_model=network is None)
+    engine = _engine(detector, log_options.duplicates, precision, network)
     sources = log_paths(ctx, logs)
     log = detector.open_log(
         sources,
@@ -79,16 +105,64 @@ def command(
         scores_table = stack.enter_context(written(scores, "scores.csv"))
         events_table = stack.enter_context(written(events, "events.csv")) if events_target else None
         progress = stack.enter_context(output.progress())
-        engine = detector.engine(on_conflict=log_options.duplicates)
-        run = score_to_files(detector, log, scores_table, events_table, engine=engine, force=force, progress=progress)
+        unfinished = None
+        if resume:
+            settings = {"duplicates": log_options.duplicates, "precision": precision, "network": network}
+            unfinished = stack.enter_context(_unfinished(scores_table, detector, model, log, settings))
+        run = score_to_files(
+            detector,
+            log,
+            scores_table,
+            events_table,
+            engine=engine,
+            force=force,
+            progress=progress,
+            unfinished=unfinished,
+        )
     _summarise(output, detector, log, run, target, events_target)
     _refuse_bad_files(log)
     return ALARMS_FOUND if exit_code and run.alarms else 0
 
 
+def _engine(
+    detector: Detector, duplicates: str, precision: Literal["float32", "bfloat16"], network: str | None
+) -> ScoringEngine:
+    from sensorad.models import model_kind
+
+    if model_kind(detector.config.model).build is None and (network is not None or precision != "float32"):
+        said = "--network" if network is not None else "--precision"
+        raise UsageError(f"{said} is for networks, this detector is {detector.config.model}", hint="leave it out")
+    return detector.engine(on_conflict=duplicates, network=network or "torch", precision=precision)
+
+
+def _unfinished(
+    target: Path, detector: Detector, model: str, log: SortedLog, settings: dict[str, Any]
+) -> UnfinishedRun:
+    """Where parts are kept, for this log and this detector as they are now."""
+    from sensorad import __version__
+    from sensorad_cli.unfinished import UnfinishedRun, fingerprints
+
+    parts = sorted(path for path in Path(model).iterdir() if path.is_file())
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.name.encode() + hashlib.sha256(part.read_bytes()).digest())
+    networks = [] if settings["network"] is None else [settings["network"]]
+    plan = {
+        "program": __version__,
+        "detector": digest.hexdigest(),
+        "files": fingerprints(log.log.files),
+        "networks": fingerprints(networks),
+        "format": log.log.format.to_json(),
+        "settings": {**settings, "n_unsorted": log.n_unsorted, "schema": list(log.schema.names)},
+    }
+    return UnfinishedRun(target, plan)
+
+
 def _summarise(
     output: Output, detector: Detector, log: SortedLog, run: ScoringRun, target: str, events_target: str | None
 ) -> None:
+    from sensorad_cli.tally import event_rows, stale_rows
+
     bad = {name: str(error) for name, error in log.log.bad_files.items()}
     rows = [*run.tally.rows(), *event_rows(run.events, detector), *stale_rows(run.stale)]
     rows.append(("written", target if events_target is None else f"{target}, {events_target}"))
