@@ -139,9 +139,7 @@ class ScoreColumns:
             level = self.line.comparable(block.score, block.mode, block.mode_names)
             severity = level / self.line.threshold
             alarm = pa.array(level > self.line.threshold, mask=~has_score)
-        is_named = block.top_sensors >= 0  # (T, K)
-        offsets = np.zeros(len(block) + 1, np.int32)
-        np.cumsum(is_named.sum(axis=1), out=offsets[1:])
+        named = _Named.of(block.top_sensors)
         columns = [time_in(block.time, self.time_unit)]
         if self.group is not None:
             columns.append(_words(block.group_names, block.group))
@@ -155,10 +153,10 @@ class ScoreColumns:
             alarm,
             _words(STATUSES, block.status),
             _words(REASONS, block.reason),
-            pa.ListArray.from_arrays(offsets, _words(self.sensor_names, block.top_sensors[is_named])),
-            pa.ListArray.from_arrays(offsets, pa.array(block.top_shares[is_named])),
-            pa.ListArray.from_arrays(offsets, _nullable(block.top_expected[is_named])),
-            pa.ListArray.from_arrays(offsets, _nullable(block.top_actual[is_named])),
+            pa.ListArray.from_arrays(named.offsets, _words(self.sensor_names, named.cells(block.top_sensors))),
+            pa.ListArray.from_arrays(named.offsets, pa.array(named.cells(block.top_shares))),
+            pa.ListArray.from_arrays(named.offsets, _nullable(named.cells(block.top_expected))),
+            pa.ListArray.from_arrays(named.offsets, _nullable(named.cells(block.top_actual))),
             _nullable(block.row_surprise),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
@@ -210,6 +208,36 @@ class ScoreColumns:
         return blame
 
 
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """Which cells of (T, K) name a sensor, and where the list of each row starts among them.
+
+    Attributes
+    ----------
+    offsets : (T + 1,) int32
+    chosen : (T, K) bool, optional
+        None = every cell.
+    """
+
+    offsets: NDArray[np.int32]
+    chosen: NDArray[np.bool_] | None
+
+    @classmethod
+    def of(cls, sensors: NDArray[np.int16]) -> _Named:
+        """Of ``top_sensors``, -1 where no sensor is named."""
+        n_rows, n_top = sensors.shape
+        if n_rows == 0 or sensors.min(initial=0) >= 0:
+            return cls(np.arange(0, (n_rows + 1) * n_top, max(n_top, 1), dtype=np.int32)[: n_rows + 1], None)
+        chosen = sensors >= 0
+        offsets = np.zeros(n_rows + 1, np.int32)
+        np.cumsum(chosen.sum(axis=1), out=offsets[1:])
+        return cls(offsets, chosen)
+
+    def cells(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Those of (T, K), row by row."""
+        return values.reshape(-1) if self.chosen is None else values[self.chosen]
+
+
 def _nobody(n_rows: int, n_top: int = TOP_SENSORS) -> dict[str, NDArray[Any]]:
     """Rows that blame no sensor, (T, K) each."""
     blame: dict[str, NDArray[Any]] = {"top_sensors": np.full((n_rows, n_top), -1, np.int16)}
@@ -233,7 +261,8 @@ def _words(names: Sequence[str], positions: NDArray[Any]) -> pa.Array:
 def _nullable(values: NDArray[Any]) -> pa.Array:
     import pyarrow as pa
 
-    return pa.array(values, mask=np.isnan(values))
+    is_missing = np.isnan(values)
+    return pa.array(values, mask=is_missing) if is_missing.any() else pa.array(values)
 
 
 def _floats(array: pa.Array) -> NDArray[Any]:

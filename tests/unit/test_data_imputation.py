@@ -128,3 +128,44 @@ def test_arrays_bring_it_back() -> None:
     imputer = GaussianImputer.fit([rows], [np.ones(rows.shape, bool)])
     again = GaussianImputer.from_arrays(imputer.to_arrays())
     np.testing.assert_array_equal(again.covariance, imputer.covariance)
+
+
+def _one_by_one(imputer: GaussianImputer, rows: np.ndarray, usable: np.ndarray, previous: np.ndarray) -> np.ndarray:
+    """Row after row, each with its own inverse."""
+    n_sensors = rows.shape[1]
+    filled = rows.copy()
+    for t, present in enumerate(usable):
+        known = [*range(n_sensors), *(n_sensors + np.flatnonzero(present))]
+        missing = n_sensors + np.flatnonzero(~present)
+        given_cells = np.concatenate([filled[t - 1] if t else previous, filled[t]]).astype(np.float64)[known]
+        inverse = np.linalg.inv(imputer.covariance[np.ix_(known, known)])
+        filled[t, ~present] = imputer.covariance[np.ix_(missing, known)] @ inverse @ given_cells
+    return filled
+
+
+@pytest.mark.parametrize("kind", ["rare", "frequent", "one sensor silent", "a long outage", "nothing present"])
+def test_runs_of_holes_are_filled_row_after_row(kind: str) -> None:
+    rows = _rows(300, 4)
+    imputer = GaussianImputer.fit([rows], [np.ones(rows.shape, bool)])
+    usable = {
+        "rare": _holes(rows.shape, 1, 0.02),
+        "frequent": _holes(rows.shape, 2, 0.6),
+        "one sensor silent": np.tile(np.arange(4) != 2, (300, 1)),
+        "a long outage": ~((np.arange(300)[:, None] > 100) & (np.arange(4) % 2 == 0)),
+        "nothing present": np.zeros(rows.shape, bool),
+    }[kind]
+    spoilt = np.where(usable, rows, 9.0).astype(np.float32)
+    previous = np.array([1.0, -2.0, 0.5, 3.0], np.float32)
+    expected = _one_by_one(imputer, spoilt, usable, previous)
+    np.testing.assert_allclose(imputer.fill(spoilt, usable, previous), expected, rtol=1e-4, atol=1e-5)
+
+
+@given(st.integers(0, 99), st.sets(st.integers(1, 149), max_size=6), st.sampled_from([0.03, 0.3, 0.9]))
+def test_segments_side_by_side_are_segments_one_by_one(seed: int, places: set[int], share: float) -> None:
+    rows = _rows(150, 3, seed)
+    usable = _holes(rows.shape, seed, share)
+    imputer = GaussianImputer.fit([rows], [np.ones(rows.shape, bool)])
+    bounds = [0, *sorted(places), 150]
+    age = np.concatenate([np.arange(b - a) for a, b in pairwise(bounds)])
+    apart = np.concatenate([imputer.fill(rows[a:b], usable[a:b]) for a, b in pairwise(bounds)])
+    np.testing.assert_allclose(imputer.fill(rows, usable, age=age), apart, rtol=1e-6, atol=1e-6)

@@ -148,3 +148,14 @@ def test_arrays_bring_it_back() -> None:
     again = SensorScaler.from_arrays(scaler.to_arrays())
     np.testing.assert_array_equal(again.transform(rows), scaler.transform(rows))
     np.testing.assert_array_equal(again.is_constant, scaler.is_constant)
+
+
+def test_chosen_deviations_are_put_into_the_units_of_their_sensors() -> None:
+    scaler = _fit(_normal(500, [1.0, 4.0, 0.5]))
+    deviations = np.random.default_rng(0).normal(size=(20, 3)) * 8.0
+    whole = scaler.inverse(deviations)
+    sensors = np.random.default_rng(1).integers(0, 3, (20, 2))
+    chosen = np.take_along_axis(deviations, sensors, axis=1)
+    found = scaler.inverse_of(chosen, sensors)
+    np.testing.assert_allclose(found, np.take_along_axis(whole, sensors, axis=1), rtol=1e-12)
+    assert (np.abs(chosen) > KNEE).any()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -65,3 +67,12 @@ def test_windows_are_slices(n_rows: int, n_sensors: int, length: int) -> None:
     for n, window in enumerate(windows):
         np.testing.assert_array_equal(window, rows[n : n + length])
     assert len(windows) == 0 or np.shares_memory(windows, rows)
+
+
+@given(st.lists(st.floats(0.1, 20.0), min_size=2, max_size=40), st.sets(st.integers(1, 39), max_size=4))
+def test_rates_of_segments_side_by_side_are_those_of_each(steps: list[float], places: set[int]) -> None:
+    timing, time = Timing(1.0, 1.1), _times(steps)
+    bounds = [0, *sorted(place for place in places if place < len(time)), len(time)]
+    age = np.concatenate([np.arange(b - a) for a, b in pairwise(bounds)])
+    apart = np.concatenate([timing.rate_change(time[a:b], 8) for a, b in pairwise(bounds)])
+    np.testing.assert_array_equal(timing.rate_change(time, 8, age), apart)
