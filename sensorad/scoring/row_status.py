@@ -18,7 +18,7 @@ MOST_BLIND = 0.5
 """Share of a window's rows without enough sensors from which on its errors mean nothing."""
 
 
-class Rules(Protocol):
+class _Rules(Protocol):
     """What status follows from, beside the rows."""
 
     @property
@@ -39,7 +39,7 @@ def write_status(
     time: NDArray[np.int64],
     is_blind: NDArray[np.bool_],
     score: NDArray[np.float64],
-    rules: Rules,
+    rules: _Rules,
 ) -> NDArray[np.float64]:
     """Write what became of ``rows``; later rules outrank earlier ones. The scores (n,), NaN where there is none.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ class EventFeed:
         self._pass_over = builder.pass_over
         self._live_row = quality.live_row
         self._version = quality.version
-        self._about_data: list[Event] = []
+        self._about_data: dict[str, list[Event]] = {}  # open events of the data, by machine
 
     def one(
         self,
@@ -59,9 +60,9 @@ class EventFeed:
             about_data = self._live_row(slot, time, values, flaw, status, scored.reason)
             if not about_data and self._quality.version == self._version:
                 return ()
-            return self._news(about_data)
+            return self._news_of(slot, about_data)
         closed = self._builder.update(self._block_of(scored, time, slot, mode))
-        return self._news(closed + self._live_row(slot, time, values, flaw, status, scored.reason))
+        return self._news_of(slot, closed + self._live_row(slot, time, values, flaw, status, scored.reason))
 
     def many(
         self, scores: ScoreBlock, slots: NDArray[np.int64], values: NDArray[np.float32], flaw: NDArray[np.uint8] | None
@@ -95,11 +96,24 @@ class EventFeed:
         self._builder.restore(part_in(state, "builder"))
         self._quality.restore(part_in(state, "quality"))
         self._watch.restore(part_in(state, "watch"))
-        self._version = self._quality.version
-        self._about_data = self._quality.ongoing()
+        self._version = -1  # of no monitor
+        self._look_at_data()
+
+    def _news_of(self, slot: int, closed: list[Event]) -> Changes:
+        """News that a row of one machine brings: what is open on others costs nothing."""
+        self._look_at_data()
+        name = self._quality.group_names[slot]
+        ongoing = [*self._builder.ongoing([slot]), *self._about_data.get(name, ())]
+        return tuple(self._watch.changes(closed, ongoing, [name]))
 
     def _news(self, closed: list[Event]) -> Changes:
-        version = self._quality.version
-        if version != self._version:
-            self._version, self._about_data = version, self._quality.ongoing()
-        return tuple(self._watch.changes(closed, [*self._builder.ongoing(), *self._about_data]))
+        self._look_at_data()
+        about_data = chain.from_iterable(self._about_data.values())
+        return tuple(self._watch.changes(closed, [*self._builder.ongoing(), *about_data]))
+
+    def _look_at_data(self) -> None:
+        if self._quality.version == self._version:
+            return
+        self._version, self._about_data = self._quality.version, {}
+        for event in self._quality.ongoing():
+            self._about_data.setdefault(event.group, []).append(event)

@@ -46,7 +46,8 @@ class Ring:
 
     def _hold(self, array: NDArray[Any]) -> None:
         self.array: NDArray[Any] = array
-        self.flat, self.stride = memoryview(array.reshape(-1)), array[0].size
+        self.flat: Any = memoryview(array.reshape(-1).data)
+        self.stride = array[0].size
         machine, row, cell = array.strides
         shape = (len(array), SLACK, self.n_rows * self.width)
         self.windows: NDArray[Any] = as_strided(array, shape, (machine, row, cell))

@@ -14,8 +14,7 @@ from sensorad.scoring.window_evidence import TINY, TOP_SHARE, WindowEvidence
 
 __all__ = ["RowWindow", "largest", "row_tail"]
 
-FEW_SENSORS = 16
-"""Up to so many sensors a loop over plain numbers is quicker than the calls of NumPy that do the same."""
+add, multiply, subtract = np.add, np.multiply, np.subtract
 
 
 def row_tail(tail: TailModel) -> Callable[[float], float]:
@@ -69,9 +68,8 @@ class RowWindow:
         self._noise = float((evidence.noise**2 / evidence.size).sum())
         self._slope = 0.5 / evidence.spread
         self._shift = evidence.centre / evidence.spread
-        self._slopes, self._shifts = self._slope.tolist(), self._shift.tolist()
+        self._tiny = np.full(len(evidence.size), TINY**2)  # adding a number costs twice as much as adding an array
         self._n_top = max(1, ceil(TOP_SHARE * len(evidence.size)))
-        self._is_narrow = len(evidence.size) <= FEW_SENSORS
         self._total, self._few = row_tail(evidence.tails["total"]), row_tail(evidence.tails["few"])
         self._logs = np.empty(len(evidence.size))
 
@@ -84,19 +82,14 @@ class RowWindow:
                 return nan, nan
             return self.read(np.where(is_known, window, self._size**2))  # sensors that were not seen count as usual
         total = log(amount + self._noise)
-        tiny = TINY**2
-        if self._is_narrow:
-            deviations = [
-                log(error + tiny) * slope - shift
-                for error, slope, shift in zip(window.tolist(), self._slopes, self._shifts, strict=True)
-            ]
-            few = max(deviations) if self._n_top == 1 else sum(sorted(deviations)[-self._n_top :]) / self._n_top
+        logs = self._logs
+        add(window, self._tiny, logs)
+        np.log(logs, logs)
+        multiply(logs, self._slope, logs)
+        subtract(logs, self._shift, logs)
+        if self._n_top == 1:
+            few = max(logs.tolist())
         else:
-            logs = self._logs
-            np.add(window, tiny, logs)
-            np.log(logs, logs)
-            np.multiply(logs, self._slope, logs)
-            np.subtract(logs, self._shift, logs)
             logs.partition(-self._n_top)
             few = sum(logs[-self._n_top :].tolist()) / self._n_top
         return self._total(total), self._few(few)
