@@ -17,6 +17,7 @@ from sensorad.streaming.row_fused import FusedRows
 from sensorad.streaming.row_general import GeneralRows
 from sensorad.streaming.row_linear import LinearRow
 from sensorad.streaming.row_network import CarriedRow, GridRow, WholeRow
+from sensorad.streaming.row_newest import NewestRows
 from sensorad.streaming.row_windows import PlainRows, WindowRows
 from sensorad.streaming.ticks import TickRows, TickScores
 
@@ -100,6 +101,8 @@ def judge_of(engine: ScoringEngine) -> RowJudge:
         reader = linear
     else:
         return GeneralRows(model, scheme, n_used, n_cells)
+    if isinstance(scheme, MahalanobisScheme):
+        return NewestRows(reader, scheme)
     if not isinstance(scheme, FusedScheme):
         return PlainRows(reader, scheme)
     if linear is None or isinstance(reader, CarriedRow) or not isinstance(part, LinearErrors):

@@ -52,7 +52,7 @@ class Teller:
             min(max(_expanded(deviation) * self._scale[sensor] + self._centre[sensor], -LARGEST), LARGEST)
             for sensor, deviation in zip(chosen, deviations, strict=True)
         ]
-        top = nobody()
+        top = _nobody()
         n_top = self._n_top
         top.sensors[:n_top] = sensors
         top.shares[:n_top] = shares[order]
@@ -98,7 +98,7 @@ class RowScore:
         """All that is said of the blamed sensors."""
         if self._top is None:
             self._top = (
-                nobody()
+                _nobody()
                 if self._teller is None or self._reasons is None
                 else self._teller.top(self._reasons, self.score)
             )
@@ -159,7 +159,7 @@ class RowScore:
         )
 
 
-def nobody() -> TopSensors:
+def _nobody() -> TopSensors:
     """No sensor is blamed."""
     return TopSensors(_NONE.copy(), _NO_SHARE.copy(), _UNKNOWN.copy(), _UNKNOWN.copy())
 

@@ -38,13 +38,6 @@ SETTINGS: dict[str, tuple[DetectorConfig, dict[str, Any], int]] = {
         {},
         4,
     ),
-    "lstm, newest row only, carried state, bfloat16": (
-        DetectorConfig(
-            model="lstm", window=64, epochs=0, has_linear_part=False, score="mahalanobis", encoding="carried"
-        ),
-        {"precision": "bfloat16"},
-        4,
-    ),
 }
 """Detector, options of its engine, and how many times longer its log is than that of the measure."""
 

@@ -18,11 +18,11 @@ N_RUNS = 9
 HEAVY = ("torch", "pandas", "pyarrow", "scipy", "sklearn", "onnxruntime")
 
 MEASURED = """
-import resource, sys, time
+import sys, time
 began = time.perf_counter()
 {body}
 spent = time.perf_counter() - began
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+peak = int(open("/proc/self/status").read().partition("VmHWM:")[2].split()[0]) / 1024
 print("FOUND", spent, peak, ",".join(name for name in {heavy} if name in sys.modules) or "-")
 """
 
