@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,9 @@ __all__ = ["ScoringRun", "in_order", "score_to_files"]
 
 PART_ROWS = 2**19
 """Rows between two checkpoints of a run that can go on: about a second of work."""
+
+FLEET_ROWS = 2**15
+"""Rows of a block where a log has several machines: what is done once for each machine is then done for more rows."""
 
 
 @dataclass
@@ -69,7 +72,7 @@ def score_to_files(
     engine = engine or detector.engine()
     origin = _origin(detector, log)
     if unfinished is None:
-        blocks = _scored(detector.score_pairs(log, engine=engine), findings, run)
+        blocks = _scored(log, engine, findings, run)
     else:
         _finish_parts(log, engine, findings, run, unfinished, progress)
         blocks = unfinished.blocks()
@@ -101,11 +104,17 @@ def score_to_files(
     return run
 
 
-def _scored(pairs: Iterable[tuple[RowBlock, ScoreBlock]], findings: Findings, run: ScoringRun) -> Iterator[ScoreBlock]:
+def _scored(log: SortedLog, engine: ScoringEngine, findings: Findings, run: ScoringRun) -> Iterator[ScoreBlock]:
     """The scores, with what they give rise to gathered on the way."""
-    for rows, block in pairs:
+    for rows in _blocks(log):
+        block = engine.score(rows)
         run.events += findings.update(block, rows)
         yield block
+
+
+def _blocks(log: SortedLog) -> Iterator[RowBlock]:
+    """The rows in blocks of a size that suits their machines."""
+    return log.blocks() if log.log.group_name is None else log.blocks(FLEET_ROWS)
 
 
 def _finish_parts(
@@ -126,10 +135,14 @@ def _finish_parts(
         engine.restore(unfinished.state["engine"])
         findings.restore(unfinished.state["findings"])
         run.events = events_of(unfinished.state["events"])
-    n_finished, n_since = unfinished.n_blocks, 0
-    for number, rows in enumerate(log.blocks()):
-        if number < n_finished:  # read again for the names of machines and modes, and for files that turn out bad
+    n_finished, n_read, n_since = unfinished.n_rows, 0, 0
+    for rows in _blocks(log):
+        n_known = min(len(rows), n_finished - n_read)
+        n_read += len(rows)
+        if n_known == len(rows):  # read again for the names of machines and modes, and for files that turn out bad
             continue
+        if n_known > 0:
+            rows = rows.take(slice(n_known, None))
         block = engine.score(rows)
         unfinished.add(block)
         run.events += findings.update(block, rows)

@@ -47,8 +47,8 @@ class UnfinishedRun:
 
     Attributes
     ----------
-    n_blocks : int
-        Blocks that are finished.
+    n_blocks, n_rows : int
+        Blocks that are finished, and the rows in them.
     state : dict or None
         As it was given to the last `checkpoint`; None where there was none.
 
@@ -68,7 +68,7 @@ class UnfinishedRun:
         self._has_mode = False
         self._length = 0
         self._hash = hashlib.sha256()
-        self.n_blocks = 0
+        self.n_blocks = self.n_rows = 0
         self.state: dict[str, Any] | None = None
 
     def __enter__(self) -> UnfinishedRun:
@@ -109,6 +109,7 @@ class UnfinishedRun:
         self._names = {"group": list(block.group_names), "mode": list(block.mode_names)}
         self._has_mode = has_mode
         self.n_blocks += 1
+        self.n_rows += len(block)
 
     def checkpoint(self, state: dict[str, Any]) -> None:
         """From here on a killed run goes on behind the last block added."""
@@ -119,6 +120,7 @@ class UnfinishedRun:
             os.fsync(self._file.fileno())
         whole = {
             "n_blocks": self.n_blocks,
+            "n_rows": self.n_rows,
             "length": self._length,
             "sha256": self._hash.hexdigest(),
             "names": self._names,
@@ -178,6 +180,7 @@ class UnfinishedRun:
                 "the finished part of the run is damaged", where=str(self.path), hint="remove this directory"
             )
         self._names, self._has_mode, self.n_blocks = whole["names"], bool(whole["has_mode"]), int(whole["n_blocks"])
+        self.n_rows = int(whole["n_rows"])
         self.state = whole["state"]
 
 

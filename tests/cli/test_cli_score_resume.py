@@ -29,6 +29,7 @@ import sys
 from sensorad_cli import scoring
 from sensorad_cli.main import main
 scoring.PART_ROWS = 10_000
+scoring.FLEET_ROWS = 20_000
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -46,8 +47,8 @@ class _Log:
     def __getattr__(self, name: str) -> object:
         return getattr(self._log, name)
 
-    def blocks(self) -> Iterator[RowBlock]:
-        for number, block in enumerate(self._log.blocks()):
+    def blocks(self, rows: int = 16_384) -> Iterator[RowBlock]:
+        for number, block in enumerate(self._log.blocks(rows)):
             if number == self._last:
                 raise _Killed
             yield block
@@ -91,6 +92,7 @@ def _score(workshop: Path, fleet: Path, name: str, scores: Path, events: Path) -
 def test_killed_after_any_block(
     workshop: Path, fleet: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(scoring, "FLEET_ROWS", 16_384)
     monkeypatch.setattr(scoring, "PART_ROWS", 30_000)  # two blocks
     detector = sensorad.load(workshop / "pump.sensorad")
     monkeypatch.chdir(fleet)
