@@ -48,6 +48,9 @@ class NameTable:
             array = array.cast(pa.large_string())
         if not pa.types.is_dictionary(array.type):
             array = array.dictionary_encode()
+            words = array.dictionary.cast(pa.large_string()).to_pylist()  # in order of first appearance, all in use
+            if array.null_count == 0 and all(words):
+                return np.asarray(self._codes_of(words)[numpy_of(array.indices)])
         n_words = len(array.dictionary)
         words = [*array.dictionary.cast(pa.large_string()).to_pylist(), null_name]
         positions = numpy_of(array.indices.cast(pa.int64()).fill_null(n_words))
@@ -62,3 +65,10 @@ class NameTable:
         if len(self._codes) > len(self.names):
             self.names = tuple(self._codes)
         return np.asarray(codes[positions])
+
+    def _codes_of(self, words: list[str]) -> NDArray[np.int32]:
+        """Codes of names, the new ones in this order."""
+        codes = np.array([self._codes.setdefault(word, len(self._codes)) for word in words], np.int32)
+        if len(self._codes) > len(self.names):
+            self.names = tuple(self._codes)
+        return codes

@@ -40,6 +40,10 @@ class OrderWatch:
         n_new = max(0, int(group.max()) + 1 - len(self._latest))
         self._latest = np.concatenate((self._latest, np.full(n_new, LONG_AGO)))
         self._latest_run = np.concatenate((self._latest_run, np.full(n_new, -1)))
+        if not self._check_runs and (group == group[0]).all():
+            newest = np.maximum.accumulate(np.concatenate((self._latest[group[:1]], time)))
+            self._latest[group[0]] = newest[-1]
+            return np.asarray(time < newest[:-1])
         order = np.argsort(group, kind="stable")
         times, groups = time[order], group[order]
         before = _running_max_before(times, groups, self._latest)

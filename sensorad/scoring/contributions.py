@@ -39,14 +39,14 @@ and ASD, where many sensors deviate together, lies below. Between (0.5, 0.7) and
 SHARPNESS = 4.0
 """Power of what is left unexplained by which sensors that explain nearly as much share the first place."""
 
-BATCH_CELLS = 2**17
+BATCH_CELLS = 2**16
 """Numbers that describe the windows of a batch: a second-level cache holds what is worked out of them."""
 
 PRODUCT_ROWS = 16
 """Batches are whole multiples of so many windows: products of such shapes round a window in the same way, whatever else
 is in the batch."""
 
-LARGEST_BATCH = 512
+LARGEST_BATCH = 256
 
 MOST_PAIRS = 2**22
 """Bound of the table of overlaps between the faults of any two sensors, in numbers."""

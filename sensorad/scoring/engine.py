@@ -45,6 +45,9 @@ PIECE_CELLS, FEWEST_PIECE_ROWS = 2**15, 1024
 """Longer stretches are scored in pieces of so many numbers, and of so many rows at least: a cache then holds what is
 worked out of them."""
 
+LARGEST_KEPT = 31 * 2**20
+"""Bytes just below the largest block that the GNU C library ever keeps when it is freed."""
+
 
 @dataclass(slots=True)
 class ScoringEngine:
@@ -76,6 +79,9 @@ class ScoringEngine:
             n_kept=max(self.model.context_rows, self.length - 1, 1),
             n_steps=self.scheme.memory_rows - 1,
         )
+        # The buffers of a block come and go. The GNU C library gives freed memory back to the system at once, a fifth
+        # of the time, unless it has seen a larger block come and go: this one, of which no byte is ever touched.
+        np.empty(LARGEST_KEPT, np.uint8)
 
     @property
     def context_rows(self) -> int:
