@@ -117,6 +117,8 @@ class ModelParts:
         if model_kind(self.config.model).build is None:
             if pca is None or autoregression is None:
                 raise ArtefactError("the linear model lacks its linear part", hint="fit the detector again")
+            if network not in ("torch", "numpy") or precision != "float32":
+                raise UsageError("a linear model has no network to run", hint="leave network and precision out")
             return self._models.setdefault("linear", LinearErrors(pca, autoregression))
         key = f"{os.fspath(network)} {precision}"
         if key in self._models:
