@@ -1,4 +1,4 @@
-"""Peak memory of `sensorad score` above that for hardly any rows, for short and ten times longer logs; prints one table.
+"""Peak memory of `sensorad score` above that for hardly any rows: short logs, and ten times longer ones; one table.
 
 Run with ``python tests/benchmarks/bench_memory.py``. The peak for 100 rows is that of all imports.
 """
