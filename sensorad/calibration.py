@@ -39,6 +39,9 @@ FALLBACK_QUANTILES = (0.999, 0.995, 0.99)
 MARGIN = 0.1
 """Distance of the line from normal scores that are all alike, relative to them."""
 
+ROUNDING = 0.01
+"""Scores of rows that are alike differ by less, relative to them: the last digit of an error can move its rank."""
+
 HISTOGRAM_POINTS = 2001
 """Quantiles of the calibration scores that are kept for figures."""
 
@@ -182,8 +185,8 @@ def choose_threshold(
     if method is not None:
         return Calibration.fit(scheme, scores, rule, method), ""
     finite = scores.score[np.isfinite(scores.score)]
-    if len(finite) and finite.min() == finite.max():
-        return _above_constant(scheme, scores, rule, float(finite[0]))
+    if len(finite) and _are_alike(finite):
+        return _above_constant(scheme, scores, rule, float(finite.max()))
     try:
         wished = BudgetThreshold(Budget.parse(DEFAULT_BUDGET), DEFAULT_CONFIDENCE)
         return Calibration.fit(scheme, scores, rule, wished), ""
@@ -218,6 +221,15 @@ def _above_constant(
         f"no promise on false alarms: all {scores.n_scored:,} normal scores are alike, so any movement raises an alarm"
     )
     return Calibration(scheme, result, rule, _quantiles(scores)), note
+
+
+def _are_alike(scores: NDArray[np.float64]) -> bool:
+    """Nothing but rounding tells the scores apart: there are next to no different ones, and these are close together.
+
+    Scores of a log that moves hardly ever repeat, however small they are.
+    """
+    spread = float(np.ptp(scores))
+    return spread <= ROUNDING * max(1.0, float(np.abs(scores).max())) and len(np.unique(scores)) <= len(scores) / 50 + 1
 
 
 def _returns(normal: CalibrationScores, rule: EventRule) -> ReturnPeriods | None:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import sensorad
+from sensorad.calibration import _are_alike
 from sensorad.config import DetectorConfig
 from sensorad.thresholds import QuantileThreshold
 
@@ -72,6 +73,13 @@ def test_sensors_that_are_left_out_are_named() -> None:
     assert ": a, b, c;" in note
 
 
+def test_scores_that_only_rounding_tells_apart_are_alike_and_small_ones_are_not() -> None:
+    rounded = np.repeat([0.0021, 0.0026], [200, 300])
+    small = np.random.default_rng(0).uniform(0.0021, 0.0026, 500)
+    apart = np.repeat([0.1, 0.5], [490, 10])
+    assert [_are_alike(scores) for scores in (rounded, small, apart)] == [True, False, False]
+
+
 def test_arguments_that_say_the_same_thing_twice_are_refused() -> None:
     log = plant_rows()
     with pytest.raises(sensorad.UsageError, match="both in config"):
@@ -108,5 +116,5 @@ def test_a_loaded_detector_that_is_fitted_again_gets_the_rule_of_its_new_log(tmp
 def test_a_network_alone_is_not_gated() -> None:
     detector = sensorad.Detector(model="lstm", linear_part=None, objective="plain", epochs=1, window=10)
     detector.fit(plant_rows(n_rows=600))
-    assert float(detector._parts.model.module.get_buffer("gate")) == 1.0
+    assert detector._parts.model.gate == 1.0
     assert "linear part" not in detector.training_["roles"]["error statistics and threshold"]
