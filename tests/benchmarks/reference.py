@@ -77,7 +77,7 @@ def fused_windows(source: Path, target: Path, model: PlainLSTM) -> None:
     score = np.full(len(rows), np.nan)
     with torch.inference_mode():
         for first in range(0, len(windows), 256):
-            x = torch.from_numpy(np.ascontiguousarray(windows[first : first + 256]))
+            x = torch.from_numpy(np.array(windows[first : first + 256], order="C"))
             error = ((model.fused(x) - x) ** 2).mean((1, 2))
             score[first + LENGTH - 1 : first + LENGTH - 1 + len(x)] = error.numpy()
     pq.write_table(pa.table({"time": table["time"], "score": score}), target)
