@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -210,11 +211,14 @@ def table(rows: Sequence[Row]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sets", nargs="+")
+    parser.add_argument("sets", nargs="*", default=["skab", "smd", "asd", "tep"])
     parser.add_argument("--models", default="lstm,lstm-alone,transformer")
     parser.add_argument("--series", type=int, help="at most so many of each set")
     parser.add_argument("--json", type=Path, help="keep every figure in this file, one line each")
     options = parser.parse_args()
+    if "SENSORAD_DATA" not in os.environ:
+        print("left out: SENSORAD_DATA does not say where the benchmark sets are", file=sys.stderr)
+        return
     torch.set_num_threads(1)
     rows: list[Row] = []
     for set_name in options.sets:

@@ -1,4 +1,4 @@
-"""A day of 1,000 machines at one row a second, and what it costs to stop: ``python tests/benchmarks/bench_fleet.py``.
+"""A day of 1,000 machines at one row a second, and what it costs to stop: ``python tests/benchmarks/soak_fleet.py``.
 
 Prints the memory of the process hour by hour, the times of a tick, and the time to save and restore the state.
 """

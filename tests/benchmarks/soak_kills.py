@@ -1,6 +1,6 @@
 """`sensorad stream --state` killed with SIGKILL at random moments: events lost, doubled or changed; prints one table.
 
-Run with ``python tests/benchmarks/bench_kills.py [KILLS]``. A stream over a log with more than fifty events is started,
+Run with ``python tests/benchmarks/soak_kills.py [KILLS]``. A stream over a log with more than fifty events is started,
 killed after a random time, started again on the same state, and so on until it reaches the end; then its events are
 held against those that `sensorad score` finds in the whole log. This is repeated with fresh states until there were
 enough kills, with the log as CSV, as JSON lines and as Parquet in turn.
