@@ -23,6 +23,8 @@ from sensorad.config import DetectorConfig
 from sensorad.streaming.scorer import RowScorer
 
 N_MACHINES = 1_000
+CALIBRATION_ROWS = 240_000
+"""2.8 days: enough to promise one event a day."""
 WARM_ROWS = 700
 """Rows that fill windows and buffers first."""
 SETTINGS = {
@@ -43,8 +45,11 @@ Way = Callable[[Row], object]
 
 
 def fitted(config: DetectorConfig, folder: Path) -> Detector:
-    """A detector of simulated normal rows."""
-    return Detector(config=config).fit(str(reference.write_log(folder / "normal.parquet", 12_000)), time="time")
+    """A detector of simulated normal rows, whose line lets one alarm event a day through."""
+    detector = Detector(config=config).fit(str(reference.write_log(folder / "normal.parquet", 12_000)), time="time")
+    more = reference.write_log(folder / "more.parquet", CALIBRATION_ROWS, seed=50)
+    detector.calibrate(str(more), budget="1/day")
+    return detector
 
 
 def streamed(detector: Detector) -> Way:

@@ -35,8 +35,10 @@ def main() -> None:
     causes = generator.normal(size=(N_MACHINES, reference.N_CAUSES))
     spent, hourly, n_events = np.zeros(HOUR), [], 0
     with tempfile.TemporaryDirectory() as folder:
-        log = str(reference.write_log(Path(folder) / "normal.parquet", 20_000))
-        detector = Detector().fit(log, time="time")
+        root = Path(folder)
+        detector = Detector().fit(str(reference.write_log(root / "normal.parquet", 20_000)), time="time")
+        more = reference.write_log(root / "more.parquet", 240_000, seed=50)  # 2.8 days
+        detector.calibrate(str(more), budget="1/day")
         stream = detector.stream()
         print("| hour | memory, MiB | p50 of a tick, ms | p99, ms | largest, ms | events so far |")
         print("|---|---|---|---|---|---|")
@@ -57,7 +59,7 @@ def main() -> None:
             )
         later = hourly[1:] or hourly
         print(f"\nMemory after the first hour: {min(later):.1f} to {max(later):.1f} MiB")
-        path = Path(folder) / "stream.state"
+        path = root / "stream.state"
         began = time.perf_counter()
         stream.save(path)
         saved = time.perf_counter()
