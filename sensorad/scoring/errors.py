@@ -12,19 +12,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorad.data import window_view
-from sensorad.models.linear import BATCH_WINDOWS, RidgeAutoregression, WindowPCA
+from sensorad.models.linear import RidgeAutoregression, WindowPCA
 from sensorad.scoring.window_batches import by_sensor, projection_errors, step_errors
 
 __all__ = [
     "ErrorModel",
     "LinearErrors",
     "PredictionErrors",
-    "Reconstruction",
     "SensorErrors",
     "StackedErrorModel",
-    "one_step_errors",
-    "window_errors",
 ]
 
 
@@ -105,12 +101,6 @@ class StackedErrorModel(ErrorModel, Protocol):
         """
 
 
-class Reconstruction(Protocol):
-    """Anything that maps windows (N, L, C) to windows of the same shape."""
-
-    def __call__(self, windows: NDArray[np.float32]) -> NDArray[np.floating]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class LinearErrors:
     """Errors of window-PCA and of the ridge autoregression."""
@@ -151,45 +141,3 @@ def _in_place(values: NDArray[Any], has_value: NDArray[np.bool_]) -> NDArray[Any
     whole = np.full((values.shape[1], len(has_value)), np.nan, values.dtype)
     whole[:, has_value] = values.T
     return whole.T
-
-
-def window_errors(
-    rows: NDArray[np.float32],
-    usable: NDArray[np.bool_],
-    length: int,
-    reconstruct: Reconstruction,
-    batch: int = BATCH_WINDOWS,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]]:
-    """Window, newest-row errors and expected rows (T, C), batch by batch over the strided view."""
-    window = np.full(rows.shape, np.nan)
-    newest = np.full(rows.shape, np.nan)
-    expected = np.full(rows.shape, np.nan, np.float32)
-    windows = window_view(rows, length)  # (N, L, C)
-    is_whole = bool(usable.all())
-    present = window_view(usable, length)  # (N, L, C)
-    for first in range(0, len(windows), batch):
-        actual = windows[first : first + batch]
-        rebuilt = reconstruct(actual)  # (n, L, C)
-        error = actual - rebuilt
-        at = slice(first + length - 1, first + length - 1 + len(actual))
-        expected[at] = rebuilt[:, -1]
-        newest[at] = error[:, -1]
-        count: NDArray[np.int64] | int = length
-        if not is_whole:
-            known = present[first : first + batch]
-            newest[at][~known[:, -1]] = np.nan
-            count = known.sum(axis=1)  # (n, C)
-            error = np.where(known, error, 0.0)
-        # One formula for both cases: a missing cell must not change a bit in windows that do not contain it.
-        window[at] = np.einsum("nlc,nlc->nc", error, error) / np.maximum(count, 1)
-        window[at][np.broadcast_to(count == 0, error[:, 0].shape)] = np.nan
-    return window, newest, expected
-
-
-def one_step_errors(
-    rows: NDArray[np.float32], usable: NDArray[np.bool_], model: RidgeAutoregression
-) -> NDArray[np.float64]:
-    """(T, C) signed one-step errors, 0 in missing cells; NaN in the first ``lags`` rows."""
-    row = np.arange(model.lags, len(rows))
-    has_step = np.arange(len(rows)) >= model.lags
-    return _in_place(step_errors(by_sensor(rows), usable, model, row), has_step)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sensorad.models import RidgeAutoregression, WindowPCA
 from sensorad.scoring import LinearErrors, SensorErrors
-from sensorad.scoring.errors import one_step_errors, window_errors
+from sensorad.scoring.network_errors import NetworkErrors
 
 
 def _rows(n_rows: int, n_sensors: int, seed: int = 0) -> np.ndarray:
@@ -22,15 +22,14 @@ def _half(windows: np.ndarray) -> np.ndarray:
     return 0.5 * windows + 0.1 * windows.mean(axis=1, keepdims=True)
 
 
-@given(
-    st.integers(1, 30), st.integers(1, 4), st.integers(1, 6), st.integers(1, 9), st.integers(0, 99), st.floats(0, 0.6)
-)
-def test_window_errors_are_those_of_a_double_loop(
-    n_rows: int, n_sensors: int, length: int, batch: int, seed: int, share: float
+@given(st.integers(1, 30), st.integers(1, 4), st.integers(1, 6), st.integers(0, 99), st.floats(0, 0.6))
+def test_window_errors_of_a_network_are_those_of_a_double_loop(
+    n_rows: int, n_sensors: int, length: int, seed: int, share: float
 ) -> None:
     rows = _rows(n_rows, n_sensors, seed)
     usable = np.random.default_rng(seed + 1).random(rows.shape) >= share
-    window, newest, expected = window_errors(rows, usable, length, _half, batch)
+    errors = NetworkErrors(_half, 1.0, length, None, None).errors(rows, usable, np.arange(n_rows))
+    window, newest, expected = errors.window, errors.newest, errors.expected
     for t in range(n_rows):
         for c in range(n_sensors):
             if t < length - 1:
@@ -50,10 +49,16 @@ def test_window_errors_are_those_of_a_double_loop(
 def test_a_missing_cell_changes_no_bit_of_windows_without_it() -> None:
     rows = _rows(200, 5)
     pca = WindowPCA.fit([rows], length=20, variance=0.9)
+    model = LinearErrors(pca, RidgeAutoregression.fit([rows], lags=3, penalty=1.0))
+
+    def found(usable: np.ndarray) -> tuple[np.ndarray, ...]:
+        errors = model.errors(rows, usable, np.arange(len(rows)))
+        return errors.window, errors.newest, errors.expected
+
     usable = np.ones(rows.shape, bool)
-    whole = window_errors(rows, usable, 20, pca.reconstruct)
+    whole = found(usable)
     usable[150, 2] = False
-    holed = window_errors(rows, usable, 20, pca.reconstruct)
+    holed = found(usable)
     for one, other in zip(whole, holed, strict=True):
         np.testing.assert_array_equal(one[:150], other[:150])
         np.testing.assert_array_equal(one[170:], other[170:])
@@ -68,7 +73,9 @@ def test_one_step_errors_are_those_of_a_loop(n_rows: int, n_sensors: int, lags: 
     rng = np.random.default_rng(seed)
     usable = rng.random(rows.shape) > 0.2
     weights = rng.normal(size=(lags * n_sensors + 1, n_sensors)).astype(np.float32)
-    step = one_step_errors(rows, usable, RidgeAutoregression(weights, lags))
+    pca = WindowPCA(np.zeros((n_sensors, 0), np.float32), 1)
+    model = LinearErrors(pca, RidgeAutoregression(weights, lags))
+    step = model.errors(rows, usable, np.arange(n_rows)).step
     assert np.isnan(step[:lags]).all()
     for t in range(lags, n_rows):
         past = np.concatenate([rows[t - back] for back in range(1, lags + 1)] + [np.ones(1)])
