@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from math import inf
 from typing import Any
 
-from sensorad.errors import UsageError
+from sensorad.errors import UsageError, unknown_name
 from sensorad.models import model_kind
 from sensorad.scoring import scheme_class
 from sensorad.scoring.network_reading import Encoding, Reading
 
-__all__ = ["DetectorConfig"]
+__all__ = ["EXPOSURES", "DetectorConfig"]
+
+EXPOSURES = ("repair", "hinge", "head")
+"""Ways in which synthetic faults enter the training."""
 
 SHORTEST_WINDOW = 8
 """Rows of the shortest window that is chosen unasked."""
@@ -41,6 +45,18 @@ class DetectorConfig:
         Blocks of time for out-of-fold errors; halved where the log is short.
     objective
         Name of the training objective; None takes the model's default.
+    augment
+        Names of augmentations of training windows, in their order; see `sensorad.augment.AUGMENTATIONS`.
+    augment_exclude
+        Sensors that augmentations leave alone.
+    mixup
+        alpha of the mixup of training windows; 0 = off.
+    exposure
+        How synthetic faults enter the training: "repair", "hinge" or "head"; None = not at all.
+    exposure_kinds
+        Families of faults to train on; none named = all.
+    members
+        Settings of each member of an ensemble that differ from those of the whole; none given = the usual ones.
     epochs, time_limit_seconds
         Limits of each training run; epochs 0 leaves a network untrained.
     stride
@@ -77,6 +93,12 @@ class DetectorConfig:
     penalty: float = 1.0
     folds: int = 4
     objective: str | None = None
+    augment: tuple[str, ...] = ()
+    augment_exclude: tuple[str, ...] = ()
+    mixup: float = 0.0
+    exposure: str | None = None
+    exposure_kinds: tuple[str, ...] = ()
+    members: tuple[Mapping[str, Any], ...] = ()
     epochs: int | None = None
     time_limit_seconds: float | None = None
     stride: int | None = None
@@ -107,6 +129,12 @@ class DetectorConfig:
             raise UsageError(f"variance must lie between 0 and 1, got {self.variance!r}")
         if not self.penalty > 0.0:
             raise UsageError(f"penalty must be positive, got {self.penalty!r}")
+        for name in ("augment", "augment_exclude", "exposure_kinds", "members"):
+            value = getattr(self, name)
+            if not isinstance(value, list | tuple):
+                raise UsageError(f"{name} must be a list, got {value!r}")
+            object.__setattr__(self, name, tuple(value))  # as JSON has it, lists come back
+        self._check_training()
         if self.model == "linear" and not self.has_linear_part:
             raise UsageError("the linear model is nothing without its linear part", hint="choose a network")
         if self.model == "linear" and self.objective is not None:
@@ -159,7 +187,9 @@ class DetectorConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return asdict(self) | {"network": dict(self.network)}
+        lists = {name: list(getattr(self, name)) for name in ("augment", "augment_exclude", "exposure_kinds")}
+        members = [dict(member) for member in self.members]
+        return asdict(self) | lists | {"network": dict(self.network), "members": members}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> DetectorConfig:
@@ -179,6 +209,18 @@ class DetectorConfig:
     def _may_skip_rows(self) -> bool:
         """Something else than the network speaks in every row."""
         return self._is_network and self.has_linear_part and self.score != "mahalanobis" and self.encoding == "windows"
+
+    def _check_training(self) -> None:
+        if not isinstance(self.mixup, int | float) or isinstance(self.mixup, bool) or not 0.0 <= self.mixup < inf:
+            raise UsageError(f"mixup is an alpha of at least 0, got {self.mixup!r}")
+        if self.exposure not in (None, *EXPOSURES):
+            raise unknown_name("exposure", str(self.exposure), EXPOSURES)
+        if self.exposure_kinds and self.exposure is None:
+            raise UsageError(
+                "families of faults were named, but there is no exposure to them", hint="exposure='repair'"
+            )
+        if self.members and model_kind(self.model).family != "ensemble":
+            raise UsageError(f"only an ensemble has members, not {self.model}", hint='model="ensemble"')
 
     def _check_reading(self) -> None:
         if self.encoding not in ("windows", "carried"):

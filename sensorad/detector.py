@@ -202,7 +202,7 @@ class Detector(Recalibration, Streams):
         self.config_, self._calibration = config, calibration
         self.schema_ = source.schema
         self.format_ = _settled_format(source)
-        arrays = model_arrays(rows.scaler, rows.imputer, learned.model)
+        arrays = model_arrays(config.model, rows.scaler, rows.imputer, learned.model)
         self._parts = ModelParts(config, len(self.schema_), arrays, rows.timing.step_seconds)
         self._timing, self._context_rows = rows.timing, None
         self.quality_limits_ = rows.quality

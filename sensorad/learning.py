@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,26 +11,19 @@ import numpy as np
 from sensorad.config import DetectorConfig
 from sensorad.data import Timing
 from sensorad.events import EventRule
-from sensorad.models import RidgeAutoregression, WindowPCA, model_kind
+from sensorad.families import Progress, family_of
 from sensorad.normal_rows import NormalRows
-from sensorad.scoring import ErrorModel, LinearErrors, Scheme, SensorErrors, scheme_class
-from sensorad.scoring.crossfit import Fold, Stretch, blocked_folds, out_of_fold_errors
+from sensorad.scoring import ErrorModel, Scheme, SensorErrors, scheme_class
+from sensorad.scoring.crossfit import Fold, blocked_folds, out_of_fold_errors
 from sensorad.thresholds import CalibrationScores
 
 if TYPE_CHECKING:
-    from sensorad.scoring.network import NetworkPlan
     from sensorad.training import TrainingRecord
 
-__all__ = ["Learned", "Progress", "default_rule", "learn", "network_plan"]
-
-Progress = Callable[[str, float], None]
-"""Called with what is being done and the share of it that is done, 0 to 1."""
+__all__ = ["Learned", "default_rule", "learn"]
 
 ODD_BLOCK = 4.0
 """A block of time is reported where its usual squared error exceeds that of every other block so many times."""
-
-LEAST_TRAINING_WINDOWS = 2000
-"""Training windows lie closer together where the log would give fewer than this many."""
 
 
 @dataclass(slots=True)
@@ -60,10 +52,6 @@ class Learned:
     notes: list[str] = field(default_factory=list)
 
 
-DEFAULT_EPOCHS = 8
-"""Longer training still lowers the loss, but what it then learns to rebuild is faults as well (docs/methods.md)."""
-
-
 def learn(
     rows: NormalRows, config: DetectorConfig, *, checkpoint: Path | None = None, progress: Progress | None = None
 ) -> Learned:
@@ -72,86 +60,22 @@ def learn(
     length = config.length
     n_folds = config.folds if rows.n_rows >= 10 * length else 2
     folds = blocked_folds(rows.stretches, n_folds, margin=length)
-    records: list[TrainingRecord] = []
-    if model_kind(config.model).build is None:
-        report("fitting, out of fold", 0.0)
-        done = iter(range(1, n_folds + 1))
-
-        def fit_fold(fold: Fold) -> ErrorModel:
-            model = LinearErrors(*_linear(fold, config))
-            report("fitting, out of fold", next(done) / (n_folds + 1))
-            return model
-
-        errors = out_of_fold_errors(rows.stretches, folds, fit_fold)
-        model: ErrorModel = LinearErrors(*_linear(Fold([], rows.stretches), config))
-        how = f"{n_folds} blocks of time, each scored by a model fitted on the others"
-    else:
-        fold_model, model, records = _learn_network(rows, folds, config, checkpoint, report)
-        report("scoring, out of fold", 0.0)
-        errors = out_of_fold_errors(rows.stretches, folds, fold_model)
-        beside = "a linear part fitted on the others and " if config.has_linear_part else ""
-        how = f"{n_folds} blocks of time, each scored by {beside}a network trained without its half of the log"
+    trained = family_of(config.model).learn(rows, folds, config, checkpoint=checkpoint, report=report)
+    report("scoring, out of fold", 0.0)
+    errors = out_of_fold_errors(rows.stretches, folds, trained.fold_model)
     noise = rows.scaler.noise[rows.scaler.used_positions]
     scheme = scheme_class(config.score).fit(errors, noise)
     report("fitted", 1.0)
     n_windows = sum(len(stretch) - length + 1 for stretch in rows.stretches)
     roles = {
-        "error statistics and threshold": how,
+        "error statistics and threshold": f"{n_folds} blocks of time, each scored by {trained.how}",
         "final weights": f"all {rows.n_rows:,} usable rows, {n_windows:,} windows of {length} rows",
     }
+    records = list(trained.records)
     if records:
         roles["length of training"] = f"mean of the best epochs of the two halves: {records[-1].n_epochs}"
-    return Learned(
-        model, scheme, _normal_scores(rows, errors, scheme), roles, records, _odd_blocks(rows, folds, errors)
-    )
-
-
-def _linear(fold: Fold, config: DetectorConfig) -> tuple[WindowPCA, RidgeAutoregression]:
-    kept = [stretch.rows for stretch in fold.kept]
-    pca = WindowPCA.fit(kept, config.length, config.variance)
-    return pca, RidgeAutoregression.fit(kept, config.lags, config.penalty)
-
-
-def _learn_network(
-    rows: NormalRows, folds: list[Fold], config: DetectorConfig, checkpoint: Path | None, report: Progress
-) -> tuple[Callable[[Fold], ErrorModel], ErrorModel, list[TrainingRecord]]:
-    from sensorad.scoring.network import cross_trained
-
-    def linear(fold: Fold) -> tuple[WindowPCA | None, RidgeAutoregression | None]:
-        return _linear(fold, config) if config.has_linear_part else (None, None)
-
-    return cross_trained(
-        network_plan(config, rows.stretches, rows.timing.step_seconds),
-        folds,
-        rows.stretches,
-        linear,
-        checkpoint=checkpoint,
-        progress=lambda what, epoch, n_epochs: report(what, epoch / n_epochs),
-        fingerprint=rows.fingerprint,
-    )
-
-
-def network_plan(config: DetectorConfig, stretches: list[Stretch], step_seconds: float) -> NetworkPlan:
-    """How the network of ``config`` is built and trained on these rows."""
-    from sensorad.scoring.network import NetworkPlan
-    from sensorad.training import TrainConfig, objective_from_name
-
-    kind = model_kind(config.model)
-    n_rows = sum(len(stretch) for stretch in stretches)
-    widest = max(1, config.length // 4)
-    stride = config.stride or int(np.clip(n_rows // LEAST_TRAINING_WINDOWS, 1, widest))
-    return NetworkPlan(
-        kind=config.model,
-        length=config.length,
-        settings=dict(config.network),
-        objective=objective_from_name(config.objective or kind.objective),
-        training=TrainConfig(epochs=config.epochs or DEFAULT_EPOCHS, time_limit_seconds=config.time_limit_seconds),
-        stride=stride,
-        seed=config.random_state,
-        reading=config.reading(step_seconds),
-        device=config.device,
-        is_trained=config.epochs != 0,
-    )
+    notes = [*_odd_blocks(rows, folds, errors), *dict.fromkeys(record.note for record in records if record.note)]
+    return Learned(trained.model, scheme, _normal_scores(rows, errors, scheme), roles, records, notes)
 
 
 def default_rule(config: DetectorConfig, timing: Timing, window_rows: int) -> EventRule:

@@ -27,8 +27,10 @@ class ModelKind:
     objective
         Default training objective; "" for a model without a network.
     build
-        (n_sensors, length, settings, torch generator) -> torch module; None for a model without a network. Typed
-        loosely, since this module must be importable without torch.
+        (n_sensors, length, settings, torch generator) -> torch module; None for a model without a network of its own.
+        Typed loosely, since this module must be importable without torch.
+    family
+        Name in the registry of families, which learns it.
     """
 
     name: str
@@ -36,6 +38,7 @@ class ModelKind:
     length: int
     objective: str = ""
     build: Callable[[int, int, Mapping[str, Any], Any], Any] | None = None
+    family: str = "network"
 
 
 def _lstm(n_sensors: int, length: int, settings: Mapping[str, Any], generator: Any) -> Any:
@@ -52,7 +55,7 @@ def _transformer(n_sensors: int, length: int, settings: Mapping[str, Any], gener
 
 MODELS: Mapping[str, ModelKind] = MappingProxyType(
     {
-        "linear": ModelKind("linear", "window-PCA and ridge autoregression across sensors", 30),
+        "linear": ModelKind("linear", "window-PCA and ridge autoregression across sensors", 30, family="linear"),
         "lstm": ModelKind("lstm", "LSTM encoder-decoder on what the linear model leaves", 30, "masked", _lstm),
         "transformer": ModelKind(
             "transformer", "Transformer encoder-decoder on patches of rows", 32, "masked", _transformer

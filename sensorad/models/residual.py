@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from sensorad.models.losses import rebuilding_loss
+
 __all__ = ["ResidualAutoencoder"]
 
 
@@ -41,6 +43,13 @@ class ResidualAutoencoder(nn.Module):
         linear = self.linear(x)  # (N, L, C)
         rebuilt: Tensor = linear + self.get_buffer("gate") * self.network(x - linear)
         return rebuilt
+
+    def fit_loss(
+        self, inputs: Tensor, targets: Tensor, weight: Tensor | None, progress: float, generator: torch.Generator
+    ) -> Tensor:
+        """As `OwnLoss` has it: that of the network, on what the linear part of the inputs leaves."""
+        linear = self.linear(inputs)  # (N, L, C)
+        return rebuilding_loss(self.network, inputs - linear, targets - linear, weight, progress, generator)
 
     def linear(self, x: Tensor) -> Tensor:
         """The linear part alone, (N, L, C); zeros without one."""

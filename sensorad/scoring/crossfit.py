@@ -9,8 +9,9 @@ afterwards the final model is fitted on everything.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,10 +98,7 @@ def out_of_fold_errors(
     stretches: Sequence[Stretch], folds: Sequence[Fold], fit: Callable[[Fold], ErrorModel]
 ) -> list[SensorErrors]:
     """Errors of every row under the model of the fold that held it out, one `SensorErrors` per stretch."""
-    results = []
-    for stretch in stretches:
-        blank = np.full(stretch.rows.shape, np.nan)
-        results.append(SensorErrors(blank, blank.copy(), blank.astype(np.float32), blank.copy(), blank.copy()))
+    results: list[dict[str, NDArray[Any]]] = [{} for _ in stretches]
     for fold in folds:
         model = fit(fold)
         for position, start, stop in fold.held:
@@ -108,6 +106,8 @@ def out_of_fold_errors(
             first = max(0, start - model.context_rows)
             part = stretch.part(first, stop)
             found = model.errors(part.rows, part.usable, part.time)
-            for field in fields(SensorErrors):
-                getattr(results[position], field.name)[start:stop] = getattr(found, field.name)[start - first :]
-    return results
+            for name, values in found.parts().items():
+                if name not in results[position]:
+                    results[position][name] = np.full((len(stretch), *values.shape[1:]), np.nan, values.dtype)
+                results[position][name][start:stop] = values[start - first :]
+    return [SensorErrors(**parts) for parts in results]

@@ -11,7 +11,7 @@ its segment that came before, and every formula runs over all of them at once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -237,8 +237,8 @@ class ScoringEngine:
             found.append(self.model.errors(rows[part], usable[part], time[part]).take(slice(n_before, None)))
         if len(found) == 1:
             return found[0]
-        names = [field.name for field in fields(SensorErrors)]
-        return replace(found[0], **{name: np.concatenate([getattr(part, name) for part in found]) for name in names})
+        parts = [errors.parts() for errors in found]
+        return replace(found[0], **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
     def _history(self, parts: Parts, n_behind: NDArray[np.int64], errors: SensorErrors) -> StepHistory | None:
         """One-step errors with those of rows before; None where no score looks back."""

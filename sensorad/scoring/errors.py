@@ -6,7 +6,7 @@ alone, and the error of the one-step prediction. Nothing looks ahead.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -41,6 +41,10 @@ class SensorErrors:
     linear : (T, C) float64
         Like ``window``, of the linear part alone: the same array where the model is nothing but its linear part, or
         has none.
+    members : (T, M, C) float64, optional
+        Like ``window``, of each member of an ensemble.
+    channels : (T, E) float64, optional
+        What else a model measures of the window, no matter of which sensor; higher is more anomalous.
     """
 
     window: NDArray[np.float64]
@@ -48,13 +52,20 @@ class SensorErrors:
     expected: NDArray[np.float32]
     step: NDArray[np.float64]
     linear: NDArray[np.float64]
+    members: NDArray[np.float64] | None = field(default=None, kw_only=True)
+    channels: NDArray[np.float64] | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.window)
 
     def take(self, rows: Any) -> SensorErrors:
         """The chosen rows of every part."""
-        return replace(self, **{field.name: getattr(self, field.name)[rows] for field in fields(SensorErrors)})
+        return replace(self, **{name: part[rows] for name, part in self.parts().items()})
+
+    def parts(self) -> dict[str, NDArray[Any]]:
+        """All arrays that there are, by name."""
+        found = {part.name: getattr(self, part.name) for part in fields(SensorErrors)}
+        return {name: part for name, part in found.items() if part is not None}
 
 
 @dataclass(frozen=True, slots=True)

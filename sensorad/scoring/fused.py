@@ -12,7 +12,9 @@ sum over 30 rows is the *slow* channel, for small faults that last; it counts ha
 evidence and never dilutes the fast one: score = max(fast, slow / 2).
 
 A network on a linear part gives a second opinion on windows. Of the two, the stronger evidence counts: a network that
-reconstructs the fault as well may not explain away what the linear part finds surprising.
+reconstructs the fault as well may not explain away what the linear part finds surprising. The members of an ensemble
+speak with one voice, the median of their evidence: what is strange to one member alone is a matter of that member.
+Whatever else a model measures of a window is one more kind of evidence in the mean.
 
 Blame is another question than the score: in notable rows it goes to the sensor whose fault explains the errors of all
 (`sensorad.scoring.contributions`), and to each sensor by its own errors where no single one explains them.
@@ -42,6 +44,9 @@ SLOW_SPAN = 30
 SLOW_WEIGHT = 0.5
 WEIGHTS = {"total": 0.5, "few": 1.0, "step": 1.0}
 
+CHANNEL_WEIGHT = 1.0
+"""Of each further channel in the mean."""
+
 STEP_BLAME = 3.0
 """Weight of the one-step errors in the blame; the window's have 1."""
 
@@ -65,12 +70,18 @@ class FusedScheme:
         predicts no step.
     tails : dict of str to TailModel
         "step" where there are one-step errors, and "row" for the newest row alone.
+    members : tuple of WindowEvidence
+        Of the members of an ensemble; then ``window`` serves blame alone.
+    channels : tuple of TailModel
+        Of the channels of the model.
     """
 
     window: WindowEvidence
     linear: WindowEvidence | None
     step_size: NDArray[np.float64]
     tails: Mapping[str, TailModel]
+    members: tuple[WindowEvidence, ...] = ()
+    channels: tuple[TailModel, ...] = ()
     name: ClassVar[str] = "fused"
     _contributions: list[tuple[RidgeAutoregression, Contributions]] = field(
         default_factory=list, init=False, repr=False, compare=False
@@ -97,7 +108,9 @@ class FusedScheme:
         found = [blank._step_values(part) for part in errors]
         names = ("step", "row") if has_steps else ("row",)
         tails = {name: TailModel.fit(np.concatenate([part[name] for part in found])) for name in names}
-        return cls(window, linear, step_size, tails)
+        members = tuple(WindowEvidence.fit(parts, noise) for parts in _columns([part.members for part in errors]))
+        channels = tuple(TailModel.fit(np.concatenate(parts)) for parts in _columns([part.channels for part in errors]))
+        return cls(window, linear, step_size, tails, members, channels)
 
     def evidence(self, errors: SensorErrors, history: StepHistory | None = None) -> RowEvidence:
         """Scores, surprises and blame of consecutive rows of one segment.
@@ -106,10 +119,13 @@ class FusedScheme:
         well, `memory_rows` - 1 of each segment or as many as there are.
         """
         steps = StepHistory(errors.step) if history is None else history
-        parts = self.window.evidence(errors.window)
+        parts = self._window_evidence(errors)
         if self.linear is not None:
             second = self.linear.evidence(errors.linear)
             parts = {name: np.maximum(own, second[name]) for name, own in parts.items()}
+        if errors.channels is not None:
+            for at, tail in enumerate(self.channels):
+                parts[f"channel {at}"] = tail.evidence(errors.channels[:, at])
         if not self.has_steps:
             score = _weighted_mean(parts)
             surprise = self.tails["row"].evidence(self._row_values(errors))
@@ -121,6 +137,13 @@ class FusedScheme:
         score = np.where(np.isnan(fast), np.nan, np.fmax(fast, SLOW_WEIGHT * slow))
         surprise = self.tails["row"].evidence(np.log(steps.judged(total)))
         return RowEvidence(score, surprise, self._blame(errors, steps, score))
+
+    def _window_evidence(self, errors: SensorErrors) -> dict[str, NDArray[np.float64]]:
+        """Of the model, or the median of what its members say."""
+        if errors.members is None:
+            return self.window.evidence(errors.window)
+        found = [member.evidence(errors.members[:, at]) for at, member in enumerate(self.members)]
+        return {name: np.median([parts[name] for parts in found], axis=0) for name in found[0]}
 
     def _step_values(self, errors: SensorErrors) -> dict[str, NDArray[np.float64]]:
         """Logs of the one-step errors at two speeds, (T,) each; NaN where a row has too little past."""
@@ -186,6 +209,10 @@ class FusedScheme:
             arrays |= self.linear.to_arrays("fused.linear")
         for name, tail in self.tails.items():
             arrays |= tail.to_arrays(f"fused.tail.{name}")
+        for at, member in enumerate(self.members):
+            arrays |= member.to_arrays(f"fused.member.{at}")
+        for at, tail in enumerate(self.channels):
+            arrays |= tail.to_arrays(f"fused.channel.{at}")
         return arrays
 
     @classmethod
@@ -198,17 +225,34 @@ class FusedScheme:
             linear=WindowEvidence.from_arrays(arrays, "fused.linear") if has_second else None,
             step_size=step_size,
             tails={name: TailModel.from_arrays(arrays, f"fused.tail.{name}") for name in names},
+            members=tuple(WindowEvidence.from_arrays(arrays, name) for name in _numbered(arrays, "fused.member")),
+            channels=tuple(TailModel.from_arrays(arrays, name) for name in _numbered(arrays, "fused.channel")),
         )
 
 
 def _weighted_mean(parts: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
     """(T,) mean of the evidence by `WEIGHTS`."""
     names = list(parts)
-    total = WEIGHTS[names[0]] * parts[names[0]]
-    for name in names[1:]:
-        total = total + WEIGHTS[name] * parts[name]
-    mean: NDArray[np.float64] = total / sum(WEIGHTS[name] for name in names)
+    weights = [WEIGHTS.get(name, CHANNEL_WEIGHT) for name in names]
+    total = weights[0] * parts[names[0]]
+    for name, weight in zip(names[1:], weights[1:], strict=True):
+        total = total + weight * parts[name]
+    mean: NDArray[np.float64] = total / sum(weights)
     return mean
+
+
+def _columns(parts: Sequence[NDArray[np.float64] | None]) -> list[list[NDArray[np.float64]]]:
+    """Of arrays (T, M, ...) the M lists of their columns; none where there are no arrays."""
+    known = [part for part in parts if part is not None]
+    return [[part[:, at] for part in known] for at in range(known[0].shape[1])] if known else []
+
+
+def _numbered(arrays: Mapping[str, NDArray[np.float64]], name: str) -> list[str]:
+    """Names "name.0", "name.1" ... that begin names of arrays."""
+    found: list[str] = []
+    while any(key.startswith(f"{name}.{len(found)}.") for key in arrays):
+        found.append(f"{name}.{len(found)}")
+    return found
 
 
 def _equal(errors: SensorErrors) -> bool:

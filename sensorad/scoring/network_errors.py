@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from sensorad.models.linear import RidgeAutoregression, WindowPCA
 from sensorad.scoring.errors import LinearErrors, SensorErrors
 from sensorad.scoring.window_evidence import TINY
 
-__all__ = ["NetworkErrors", "StoredNetwork", "WindowNetwork", "slot_starts"]
+__all__ = ["NetworkErrors", "ReadWindows", "ReadingNetwork", "StoredNetwork", "WindowNetwork", "slot_starts"]
 
 SCORING_WINDOWS = 512
 """Windows rebuilt at once."""
@@ -35,6 +35,40 @@ class StoredNetwork(WindowNetwork, Protocol):
         """Weights by name."""
 
 
+class ReadWindows(NamedTuple):
+    """What a network says of N windows.
+
+    Attributes
+    ----------
+    output : (N, L, C) float32
+        Windows as it rebuilds them.
+    squares : (N, L, C) float64, optional
+        Its own measure of each cell's error, not negative; None: squared differences.
+    channels : (N, E) float64, optional
+        What else it measures; higher is more anomalous.
+    """
+
+    output: NDArray[np.float32]
+    squares: NDArray[np.float64] | None = None
+    channels: NDArray[np.float64] | None = None
+
+
+@runtime_checkable
+class ReadingNetwork(WindowNetwork, Protocol):
+    """A network that says more of a window than how it rebuilds it.
+
+    Attributes
+    ----------
+    n_channels
+        E, 0 where it has none.
+    """
+
+    n_channels: int
+
+    def read(self, residual: NDArray[np.float32], gate: float) -> ReadWindows:
+        """Windows (N, L, C) read; ``gate`` is the share of the output that counts, here in ``squares``."""
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkErrors:
     """Errors of windows under linear(x) + gate network(x - linear(x)), and one-step errors of the linear part.
@@ -49,7 +83,7 @@ class NetworkErrors:
     network
         What runs the network.
     gate
-        Share of the network's output that counts, 0 to 1. At 0 the network says nothing and is not run.
+        Share of the network's output that counts, 0 to 1. At 0 a network without channels says nothing and is not run.
     length
         Rows per window.
     pca, autoregression
@@ -108,23 +142,37 @@ class NetworkErrors:
         """As `StackedErrorModel` has it."""
         linear = self.linear_part
         if linear is None:
-            window, newest, expected = self._every_window(rows, usable, at, age)
-            return SensorErrors(window, newest, expected, np.full(window.shape, np.nan), window)
+            window, newest, expected, channels = self._every_window(rows, usable, at, age)
+            return SensorErrors(window, newest, expected, np.full(window.shape, np.nan), window, channels=channels)
         found = linear.errors_at(rows, usable, time, at, age)
-        if self.gate == 0.0:
+        if self.gate == 0.0 and not self.n_channels:
             return found
         if self.grid is not None:
-            return replace(found, window=found.window * self._held_factors(rows, usable, time, at, age))
-        window, newest, expected = self._every_window(rows, usable, at, age)
-        return replace(found, window=window, newest=newest, expected=expected)
+            factors, channels = self._held(rows, usable, time, at, age)
+            return replace(found, window=found.window * factors, channels=channels)
+        window, newest, expected, channels = self._every_window(rows, usable, at, age)
+        return replace(found, window=window, newest=newest, expected=expected, channels=channels)
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of the network."""
+        return int(getattr(self.network, "n_channels", 0))
 
     def rebuild(self, windows: NDArray[np.float32]) -> NDArray[np.float64]:
         """(N, L, C) windows as the whole model rebuilds them.
 
         The linear part is in float64, so that batches of any size give the same.
         """
+        return self.read(windows)[0]
+
+    def read(
+        self, windows: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
+        """Windows (N, L, C) rebuilt, their squared errors or what the network has in their place, and channels."""
         linear = np.zeros(windows.shape) if self.pca is None else self.pca.reconstruct(windows)
-        return linear + self._output(windows - linear)
+        output, squares, channels = self._read(windows - linear)
+        rebuilt = linear + output
+        return rebuilt, (windows - rebuilt) ** 2 if squares is None else squares, channels
 
     def factors(
         self,
@@ -145,61 +193,85 @@ class NetworkErrors:
             if self.pca is None:
                 raise UsageError("a network without a linear part has no factors")
             linear = self.pca.reconstruct(windows)
-        left = windows - linear
-        error = left - self._output(left)
-        if usable is not None:
-            left, error = np.where(usable, left, 0.0), np.where(usable, error, 0.0)
-        count = windows.shape[1] if usable is None else np.maximum(usable.sum(axis=1), 1)
-        own, other = _sum_of_squares(error) / count, _sum_of_squares(left) / count
-        ratio: NDArray[np.float64] = (own + TINY**2) / (other + TINY**2)
-        return ratio
+        return self._compared(windows, usable, linear)[0]
 
-    def _output(self, left: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What the network, gated, rebuilds of windows (N, L, C) without their linear part."""
-        output: NDArray[np.float64] = self.gate * self.network(left.astype(np.float32)).astype(np.float64)
-        return output
+    def _compared(
+        self, windows: NDArray[np.float32], usable: NDArray[np.bool_] | None, linear: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Factors and channels."""
+        left = windows - linear
+        output, squares, channels = self._read(left)
+        if squares is None:
+            squares = (left - output) ** 2
+        other = left**2
+        if usable is not None:
+            squares, other = np.where(usable, squares, 0.0), np.where(usable, other, 0.0)
+        count = windows.shape[1] if usable is None else np.maximum(usable.sum(axis=1), 1)
+        ratio: NDArray[np.float64] = (squares.sum(axis=1) / count + TINY**2) / (other.sum(axis=1) / count + TINY**2)
+        return ratio, channels
+
+    def _read(
+        self, left: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]:
+        """What the network, gated, says of windows (N, L, C) without their linear part: output, squares, channels."""
+        residual = left.astype(np.float32)
+        if isinstance(self.network, ReadingNetwork):
+            output, squares, channels = self.network.read(residual, self.gate)
+        else:
+            output, squares, channels = self.network(residual), None, None
+        return self.gate * output.astype(np.float64), squares, channels
 
     def _every_window(
         self, rows: NDArray[np.float32], usable: NDArray[np.bool_], at: NDArray[np.int64], age: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]]:
-        """Window errors, newest-row errors and expected rows (n, C) of the windows that end at ``at``."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32], NDArray[np.float64] | None]:
+        """Window errors, newest-row errors and expected rows (n, C) of the windows that end at ``at``; channels."""
         shape = (len(at), rows.shape[1])
         window, newest = np.full(shape, np.nan), np.full(shape, np.nan)
         expected = np.full(shape, np.nan, np.float32)
+        channels = self._no_channels(len(at))
         for part, windows, known in self._windows(rows, usable, at, np.flatnonzero(age >= self.length - 1)):
-            rebuilt = self.rebuild(windows)
-            error = windows - rebuilt
+            rebuilt, squares, measured = self.read(windows)
             expected[part] = rebuilt[:, -1]
-            newest[part] = error[:, -1]
+            newest[part] = windows[:, -1] - rebuilt[:, -1]
+            if channels is not None:
+                channels[part] = measured
             if known is None:
-                window[part] = _sum_of_squares(error) / self.length
+                window[part] = squares.sum(axis=1) / self.length
                 continue
-            newest[part] = np.where(known[:, -1], error[:, -1], np.nan)
+            newest[part] = np.where(known[:, -1], newest[part], np.nan)
             count = known.sum(axis=1)  # (n, C)
-            total = _sum_of_squares(np.where(known, error, 0.0))
+            total = np.where(known, squares, 0.0).sum(axis=1)
             window[part] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-        return window, newest, expected
+        return window, newest, expected, channels
 
-    def _held_factors(
+    def _no_channels(self, n_rows: int) -> NDArray[np.float64] | None:
+        """Room for those of ``n_rows`` rows."""
+        return np.full((n_rows, self.n_channels), np.nan) if self.n_channels else None
+
+    def _held(
         self,
         rows: NDArray[np.float32],
         usable: NDArray[np.bool_],
         time: NDArray[np.int64],
         at: NDArray[np.int64],
         age: NDArray[np.int64],
-    ) -> NDArray[np.float64]:
-        """(n, C) the newest factor that still holds in the rows ``at``; 1 where there is none."""
-        if self.grid is None:
-            return np.ones((len(at), rows.shape[1]))
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """(n, C) the newest factors that still hold in the rows ``at``, 1 where there are none; channels (n, E)."""
+        held, channels = np.ones((len(at), rows.shape[1])), self._no_channels(len(at))
+        if self.grid is None or self.pca is None:
+            return held, channels
         reading = slot_starts(self.grid, time, at, age, self.held_rows)[at]
         has_reading = (reading >= 0) & (age - (at - reading) >= self.length - 1)
         needed, which = np.unique(reading[has_reading], return_inverse=True)
-        factors = np.ones((len(needed), rows.shape[1]))
+        factors, measured = np.ones((len(needed), rows.shape[1])), self._no_channels(len(needed))
         for part, windows, known in self._windows(rows, usable, needed, np.arange(len(needed))):
-            factors[part] = self.factors(windows, known)
-        held = np.ones((len(at), rows.shape[1]))
+            factors[part], found = self._compared(windows, known, self.pca.reconstruct(windows))
+            if measured is not None:
+                measured[part] = found
         held[has_reading] = factors[which]
-        return held
+        if channels is not None and measured is not None:
+            channels[has_reading] = measured[which]
+        return held, channels
 
     def _windows(
         self, rows: NDArray[np.float32], usable: NDArray[np.bool_], ends: NDArray[np.int64], chosen: NDArray[np.int64]
@@ -225,9 +297,3 @@ def slot_starts(
     begins = grid.begins(time)
     begins[at - age] = True
     return held_from(begins, most_rows)
-
-
-def _sum_of_squares(windows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, L, C) -> (N, C)."""
-    total: NDArray[np.float64] = np.einsum("nlc,nlc->nc", windows, windows)
-    return total

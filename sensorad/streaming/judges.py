@@ -84,6 +84,8 @@ def judge_of(engine: ScoringEngine) -> RowJudge:
     is_fused = isinstance(scheme, FusedScheme)
     if not is_fused and not isinstance(scheme, (MahalanobisScheme, SquaredErrorScheme)):
         return GeneralRows(model, scheme, n_used, n_cells)
+    if isinstance(scheme, FusedScheme) and (scheme.members or scheme.channels):
+        return GeneralRows(model, scheme, n_used, n_cells)
     part = model.linear_part if isinstance(model, NetworkErrors) else model
     linear = None
     if isinstance(part, LinearErrors):

@@ -28,7 +28,9 @@ class GeneralRows:
         self.depth = self.n_times = model.context_rows + 1
         self.warm = 1
         self.tail = np.zeros(2 * n_used + n_cells)
-        self._errors = Ring(scheme.memory_rows, len(PARTS) * n_used, np.float64, fill=np.nan)
+        n_members, self._n_channels = (len(getattr(scheme, name, ())) for name in ("members", "channels"))
+        self._n_blocks = len(PARTS) + n_members
+        self._errors = Ring(scheme.memory_rows, self._n_blocks * n_used + self._n_channels, np.float64, fill=np.nan)
         self.rings: dict[str, Ring | Table] = {"errors": self._errors}
         self._found: tuple[NDArray[np.float64], float] = (np.zeros(n_used), nan)
 
@@ -50,8 +52,12 @@ class GeneralRows:
         rows = machines.rows.windows[slot, place].reshape(-1, self._n_sensors)[-n_rows:].astype(np.float32)
         usable = machines.present.windows[slot, place].reshape(-1, self._n_sensors)[-n_rows:] > 0.0
         time = machines.times.windows[slot, place][-n_rows:]
-        errors = self._model.errors(rows, usable, time)
+        errors = self._newest(rows, usable, time)
         parts = [getattr(errors, name)[-1] for name in PARTS]
+        if self._n_blocks > len(PARTS) and errors.members is not None:
+            parts.append(errors.members[-1].ravel())
+        if self._n_channels and errors.channels is not None:
+            parts.append(errors.channels[-1])
         self._errors.row(slot, place)[:] = np.concatenate(parts)
         n_used = self._n_sensors
         self.tail[:n_used], self.tail[n_used : 2 * n_used] = parts[2], parts[0]
@@ -73,12 +79,27 @@ class GeneralRows:
             expected[row] = self.tail[: self._n_sensors]
         return TickScores(score, surprise, expected, lambda rows: blame[rows])
 
+    def _newest(self, rows: NDArray[np.float32], usable: NDArray[np.bool_], time: NDArray[np.int64]) -> SensorErrors:
+        """Errors of the last row, and of rows before it where the model cannot leave them out."""
+        errors_at = getattr(self._model, "errors_at", None)
+        if errors_at is None:
+            return self._model.errors(rows, usable, time)
+        last = np.array([len(rows) - 1])
+        newest: SensorErrors = errors_at(rows, usable, time, last, last)
+        return newest
+
     def _remembered(self, slot: int, place: int, n: int, newest: SensorErrors) -> SensorErrors:
         """Errors of the last rows of the segment, as many as the scheme looks at."""
         if self._errors.n_rows == 1:
             return newest.take(slice(-1, None))
-        stack = self._errors.windows[slot, place].reshape(-1, len(PARTS), self._n_sensors)[-n:]
+        remembered = self._errors.windows[slot, place].reshape(self._errors.n_rows, -1)[-n:]
+        n_cells = self._n_blocks * self._n_sensors
+        stack = remembered[:, :n_cells].reshape(len(remembered), -1, self._n_sensors)
         parts = {name: np.ascontiguousarray(stack[:, at]) for at, name in enumerate(PARTS)}
+        if self._n_blocks > len(PARTS):
+            parts["members"] = stack[:, len(PARTS) :]
+        if self._n_channels:
+            parts["channels"] = remembered[:, n_cells:]
         autoregression: RidgeAutoregression | None = getattr(newest, "autoregression", None)
         if autoregression is None:
             return SensorErrors(**parts)

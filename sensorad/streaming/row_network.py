@@ -9,7 +9,7 @@ from sensorad.scoring.carried_errors import CarriedErrors
 from sensorad.scoring.network_errors import NetworkErrors
 from sensorad.streaming.machines import Machines
 from sensorad.streaming.rings import Ring, Table
-from sensorad.streaming.row_linear import LinearRow, mean_present, mean_squares
+from sensorad.streaming.row_linear import LinearRow, mean_present
 from sensorad.streaming.ticks import TickRows, TickWindows
 
 __all__ = ["CarriedRow", "GridRow", "WholeRow"]
@@ -129,9 +129,8 @@ class WholeRow:
         if self._linear is not None:
             self._linear.read(cells, slot, place, n, present, newest)
         window = cells.reshape(-1, self._n_sensors)[-self.length :]
-        rebuilt = self._model.rebuild(window[None].astype(np.float32))[0]
-        squares = (window - rebuilt) ** 2
-        self.expected[:] = rebuilt[-1]
+        rebuilt, (squares,), _ = self._model.read(window[None].astype(np.float32))
+        self.expected[:] = rebuilt[0, -1]
         if present is None:
             squares.mean(axis=0, out=self.window)
         else:
@@ -145,9 +144,9 @@ class WholeRow:
         for part, machines in tick.parts(self.depth * n_sensors):
             cells = machines.windows(self._rows)[:, -self.length * n_sensors :]
             windows = cells.reshape(-1, self.length, n_sensors)
-            rebuilt = self._model.rebuild(windows.astype(np.float32))
+            rebuilt, squares, _ = self._model.read(windows.astype(np.float32))
             newest[part], expected[part] = windows[:, -1], rebuilt[:, -1]
-            window[part] = mean_squares(windows - rebuilt)
+            window[part] = squares.mean(axis=1)
         if self._linear is None:
             return TickWindows(newest, expected, window, window, window[:, :0])
         return self._linear.tick(tick)._replace(expected=expected, window=window)

@@ -34,20 +34,24 @@ class Batch:
         True = the cell is usable and counts; None: all are.
     labels : (N, ...), optional
         Classes, for objectives that need them.
+    progress
+        Share of the training that is done, 0 to 1, for objectives that change on the way; 1 where a loss is judged.
     """
 
     inputs: Tensor
     targets: Tensor | None = None
     mask: Tensor | None = None
     labels: Tensor | None = None
+    progress: float = 1.0
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        others = (None if part is None else part.to(device) for part in (self.targets, self.mask, self.labels))
-        return Batch(self.inputs.to(device), *others)
+        parts = (self.targets, self.mask, self.labels)
+        targets, mask, labels = (None if part is None else part.to(device) for part in parts)
+        return Batch(self.inputs.to(device), targets, mask, labels, self.progress)
 
 
 class BatchSource(Protocol):

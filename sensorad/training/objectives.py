@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from sensorad.errors import UsageError
+from sensorad.models.losses import rebuilding_loss
 from sensorad.training.batches import Batch
 
 __all__ = [
@@ -52,7 +52,7 @@ class Reconstruction:
     name: ClassVar[str] = "plain"
 
     def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-        return _mean_square(model(batch.inputs), batch)
+        return rebuilding_loss(model, batch.inputs, _targets(batch), batch.mask, batch.progress, generator)
 
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name}
@@ -87,7 +87,7 @@ class Denoising:
             keep = kept if keep is None else keep & kept
         if keep is not None:
             noisy = noisy * keep
-        return _mean_square(model(noisy), batch)
+        return rebuilding_loss(model, noisy, _targets(batch), batch.mask, batch.progress, generator)
 
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name} | asdict(self)
@@ -134,12 +134,10 @@ class MaskedReconstruction:
     def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         hidden = self.hide(batch.inputs, generator)  # (N, L, C)
         shown = ~hidden if batch.mask is None else batch.mask & ~hidden
-        error = model(batch.inputs * shown).float() - _targets(batch)  # (N, L, C)
         weight = torch.where(hidden, self.hidden_weight, self.visible_weight)  # (N, L, C)
         if batch.mask is not None:
             weight = weight * batch.mask
-        total: Tensor = (error.square() * weight).sum()
-        return total / weight.sum().clamp(min=1e-6)
+        return rebuilding_loss(model, batch.inputs * shown, _targets(batch), weight, batch.progress, generator)
 
     def hide(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Which cells of windows (N, L, C) to hide, as a (N, L, C) bool tensor."""
@@ -224,14 +222,6 @@ def _start_rate(share: float, low: int, high: int) -> float:
 
 def _targets(batch: Batch) -> Tensor:
     return batch.inputs if batch.targets is None else batch.targets
-
-
-def _mean_square(output: Tensor, batch: Batch) -> Tensor:
-    # Squares and sums stay float32: under autocast the output may come in bfloat16.
-    if batch.mask is None:
-        return functional.mse_loss(output.float(), _targets(batch))
-    squares = (output.float() - _targets(batch)).square()
-    return (squares * batch.mask).sum() / batch.mask.sum().clamp(min=1)
 
 
 def _normal(like: Tensor, generator: torch.Generator) -> Tensor:

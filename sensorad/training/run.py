@@ -64,7 +64,8 @@ class TrainingRun:
         }
         self.parameters = [weight for weight in model.parameters() if weight.requires_grad]
         self.optimiser = build_optimiser(config, self.parameters)
-        self.rate = LearningRate(config, config.epochs * math.ceil(len(train) / config.batch_size))
+        self.n_planned_steps = max(1, config.epochs * math.ceil(len(train) / config.batch_size))
+        self.rate = LearningRate(config, self.n_planned_steps)
         # The same noise and masks every time, so that validation losses of two epochs can be compared.
         self.validation_seed = int(torch.randint(2**62, (), generator=generator))
         self.n_steps = 0
@@ -127,6 +128,7 @@ class TrainingRun:
             batch = self.train.take(indices)
             if not on_cpu:
                 batch = batch.to(self.device)
+            batch.progress = (first_step + n_steps) / self.n_planned_steps
             with autocast:
                 loss = objective.loss(model, batch, generator)
             for weight in parameters:

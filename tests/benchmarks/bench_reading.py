@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from sensorad.config import DetectorConfig
-from sensorad.learning import _learn_network
+from sensorad.families import family_of
 from sensorad.logs import LogFormat, SensorLog, SortedLog
 from sensorad.metrics import vus_pr
 from sensorad.normal_rows import NormalRows, read_normal_rows
@@ -69,8 +69,8 @@ class Trained:
         config = config.fitted_to(rows.n_rows, len(rows.scaler.used_positions))
         rows = read_normal_rows(log.blocks(), log.schema, config.length)
         folds = blocked_folds(rows.stretches, config.folds if rows.n_rows >= 10 * config.length else 2, config.length)
-        of_fold, final, _ = _learn_network(rows, folds, config, None, lambda _what, _share: None)
-        return cls(config, rows, folds, of_fold, final, form, log.schema)
+        learned = family_of(config.model).learn(rows, folds, config, checkpoint=None, report=lambda _what, _share: None)
+        return cls(config, rows, folds, learned.fold_model, learned.model, form, log.schema)
 
     def statistics(self, read: Read, score: str) -> tuple[Scheme, float]:
         """The scheme on errors out of fold, and the alarm line."""

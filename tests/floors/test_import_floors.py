@@ -29,6 +29,7 @@ FLOORS: dict[str, float] = {
     "sensorad.artefact": 5.0,
     "sensorad.config": 5.1,
     "sensorad.normal_rows": 5.1,
+    "sensorad.families": 5.15,
     "sensorad.calibration": 5.1,
     "sensorad.card": 5.2,
     "sensorad.learning": 5.2,
