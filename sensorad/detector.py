@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,15 +20,18 @@ from sensorad.errors import ArtefactError, SchemaError, UsageError
 from sensorad.events import EventBuilder, EventRule, QualityLimits, QualityMonitor
 from sensorad.findings import Findings
 from sensorad.learning import default_rule, learn
-from sensorad.logs import LogFormat, SensorLog, SortedLog, event_table, score_table
+from sensorad.log_scoring import LogScoring
+from sensorad.logs import LogFormat, SensorLog, SortedLog
 from sensorad.model_parts import ModelParts, model_arrays
 from sensorad.monitoring import CalibrationMonitor
 from sensorad.normal_rows import read_normal_rows
+from sensorad.pretrained import Pretrained
 from sensorad.recalibration import Recalibration
 from sensorad.scoring import FusedScheme, ScoringEngine, context_rows
+from sensorad.starting import started
 from sensorad.streams import Streams
 from sensorad.thresholds import Budget, BudgetThreshold, ReturnPeriods, ThresholdMethod, ThresholdResult
-from sensorad.types import Event, RowBlock, ScoreBlock, SensorSchema
+from sensorad.types import SensorSchema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,7 +44,7 @@ QUANTILE_99 = 2.576
 """Standard deviations either side of the mean within which 99 % of a Gaussian lie."""
 
 
-class Detector(Recalibration, Streams):
+class Detector(LogScoring, Recalibration, Streams):
     """Learns normal operation from a multi-sensor log and scores others against it.
 
     Parameters
@@ -149,6 +152,7 @@ class Detector(Recalibration, Streams):
         threshold: ThresholdMethod | None = None,
         budget: str | None = None,
         confidence: float = 0.9,
+        init: Detector | str | os.PathLike[str] | None = None,
         checkpoint: Path | None = None,
         progress: Callable[[str, float], None] | None = None,
     ) -> Detector:
@@ -169,6 +173,8 @@ class Detector(Recalibration, Streams):
             quantile and says in `notes_` that nothing is promised.
         confidence
             Of the promise.
+        init
+            Detector of other machines with the same sensors to start from, where this log is short.
         checkpoint
             Directory from which a killed fit of a network resumes.
         progress
@@ -188,9 +194,12 @@ class Detector(Recalibration, Streams):
         wanted = format or LogFormat(
             time=time, sensors=None if sensors is None else tuple(sensors), group=group, mode=mode
         )
-        source = log if isinstance(log, SortedLog) else SortedLog(SensorLog(log, wanted))
-        rows = read_normal_rows(source.blocks(), source.schema, self.config.length)
-        config = self.config.fitted_to(rows.n_rows, len(rows.scaler.used_positions))
+        start = started(self.config, init, wanted)
+        source = log if isinstance(log, SortedLog) else SortedLog(SensorLog(log, wanted, schema=start.schema))
+        if start.schema is not None and source.schema.names != start.schema.names:
+            raise SchemaError(f"expected a log opened for the sensors {start.schema.names}, got {source.schema.names}")
+        rows = read_normal_rows(source.blocks(), source.schema, start.config.length, start.pretrained)
+        config = start.config.fitted_to(rows.n_rows, len(rows.scaler.used_positions))
         learned = learn(rows, config, checkpoint=checkpoint, progress=progress)
         looks_back = context_rows(learned.model, learned.scheme, config.length)
         rule = self.events or default_rule(config, rows.timing, looks_back)
@@ -202,7 +211,8 @@ class Detector(Recalibration, Streams):
         self.config_, self._calibration = config, calibration
         self.schema_ = source.schema
         self.format_ = _settled_format(source)
-        arrays = model_arrays(config.model, rows.scaler, rows.imputer, learned.model)
+        known = rows.autocovariance(max(config.length, config.lags + 1))
+        arrays = model_arrays(config.model, rows.scaler, rows.imputer, learned.model, known)
         self._parts = ModelParts(config, len(self.schema_), arrays, rows.timing.step_seconds)
         self._timing, self._context_rows = rows.timing, None
         self.quality_limits_ = rows.quality
@@ -221,41 +231,10 @@ class Detector(Recalibration, Streams):
         }
         return self
 
-    def later_format(self, *, with_modes: bool | None = None) -> LogFormat:
-        """The learned format for a later log, which need not have labels.
-
-        Operating modes are read where they have alarm lines of their own, or as ``with_modes`` says.
-        """
-        has_modes = bool(self.line_.by_mode) if with_modes is None else with_modes
-        return replace(self.format_, sensors=None, label=None, mode=self.format_.mode if has_modes else None)
-
-    def open_log(
-        self,
-        source: Any,
-        *,
-        format: LogFormat | None = None,
-        allow_missing: int = 0,
-        strict: bool = False,
-        skip_bad_files: bool = False,
-    ) -> SortedLog:
-        """A log read against the learned schema, by default in the learned format."""
+    def pretrained(self) -> Pretrained:
+        """What a fit of another detector may start from; `fit` asks for it with ``init``."""
         self._fitted()
-        if isinstance(source, SortedLog):
-            if source.schema.names != self.schema_.names:
-                raise SchemaError(
-                    f"expected a log opened for the sensors {self.schema_.names}, got {source.schema.names}",
-                    hint="open it with Detector.open_log, which matches sensors by name",
-                )
-            return source
-        log = SensorLog(
-            source,
-            self.later_format() if format is None else format,
-            schema=self.schema_,
-            allow_missing=allow_missing,
-            strict=strict,
-            skip_bad_files=skip_bad_files,
-        )
-        return SortedLog(log, strict=strict)
+        return self._parts.pretrained()
 
     def engine(
         self, *, on_conflict: str = "first", network: str | os.PathLike[str] = "torch", precision: Precision = "float32"
@@ -267,18 +246,6 @@ class Detector(Recalibration, Streams):
         scheme = self._fitted().scheme
         scaler, imputer, model = self._parts.built(network, precision)
         return ScoringEngine(scaler, imputer, self._timing, model, scheme, self.config_.length, on_conflict)
-
-    def score_pairs(
-        self, log: SortedLog, *, engine: ScoringEngine | None = None
-    ) -> Iterator[tuple[RowBlock, ScoreBlock]]:
-        """Rows and their scores, block by block, in bounded memory."""
-        running = engine or self.engine()
-        for block in log.blocks():
-            yield block, running.score(block)
-
-    def score_blocks(self, log: SortedLog, *, engine: ScoringEngine | None = None) -> Iterator[ScoreBlock]:
-        """Scores block by block, in bounded memory."""
-        return (scores for _, scores in self.score_pairs(log, engine=engine))
 
     def event_builder(self, line: float | AlarmLine | None = None, rule: EventRule | None = None) -> EventBuilder:
         """A builder of process events with the calibrated line and rule, or others."""
@@ -300,33 +267,6 @@ class Detector(Recalibration, Streams):
             else CalibrationMonitor(calibration.baseline, self._timing.step_seconds)
         )
         return Findings(self.event_builder(), quality, monitor)
-
-    def score(self, log: Any, **options: Any) -> Any:
-        """One output row for every input row, as the kind of table that came in (Arrow for files).
-
-        ``options`` are those of `open_log`.
-        """
-        source = self.open_log(log, **options)
-        return score_table(
-            self.score_blocks(source),
-            self.schema_,
-            source.log.time_name,
-            source.log.group_name,
-            self.line_,
-            source.log.kind,
-            mode_name=source.log.format.mode,
-        )
-
-    def detect(self, log: Any, **options: Any) -> Any:
-        """One row for every event, as the kind of table that came in; ``options`` are those of `open_log`."""
-        source = self.open_log(log, **options)
-        return event_table(self.find_events(source), source.log.group_name, source.log.kind)
-
-    def find_events(self, log: SortedLog) -> list[Event]:
-        """Events in order of their start."""
-        findings = self.findings()
-        events = [event for rows, scores in self.score_pairs(log) for event in findings.update(scores, rows)]
-        return sorted([*events, *findings.finish()], key=lambda event: (event.start, event.group))
 
     @property
     def threshold_(self) -> float:

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from sensorad.artefact import ArraySpec, check_arrays, weights_hash
 from sensorad.config import DetectorConfig
 from sensorad.data import GaussianImputer, SensorScaler
-from sensorad.errors import ArtefactError
+from sensorad.errors import ArtefactError, UsageError
 from sensorad.families import Runtime, family_of
 from sensorad.models import model_kind
+from sensorad.models.autocovariance import AutoCovariance
+from sensorad.pretrained import Pretrained
 from sensorad.scoring import ErrorModel
 from sensorad.scoring.numpy_lstm import NumpyLSTM
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from sensorad.scoring.torch_windows import Precision
 
 __all__ = ["ModelParts", "model_arrays"]
+
+AUTOCOVARIANCE = "autocovariance"
+"""Name of what is kept for detectors that start from this one."""
 
 _Built = tuple[SensorScaler, GaussianImputer, ErrorModel]
 
@@ -92,13 +97,35 @@ class ModelParts:
         family = family_of(self.config.model)
         known = {name: array for name, array in self.arrays.items() if not family.own(name)}
         n_used = self._n_used
-        check_arrays(known, _frame_specs(self.n_sensors, n_used) | family.specs(self.config, n_used))
+        specs = _frame_specs(self.n_sensors, n_used) | family.specs(self.config, n_used)
+        check_arrays(known, specs | (_autocovariance_specs(n_used) if self.has_autocovariance else {}))
         if n_used == 0:
             raise ArtefactError("no sensor enters the model", where="scaler.is_used", hint="fit the detector again")
         scaler = SensorScaler.from_arrays(known)
         if not (scaler.scale > 0).all():
             raise ArtefactError("scales must be positive", where="scaler.scale", hint="fit the detector again")
         return scaler, GaussianImputer.from_arrays(known)
+
+    @property
+    def has_autocovariance(self) -> bool:
+        """Whether others can start from this; detectors of earlier versions kept nothing for it."""
+        return f"{AUTOCOVARIANCE}.lagged" in self.arrays
+
+    def pretrained(self) -> Pretrained:
+        """What another fit may start from.
+
+        Raises
+        ------
+        UsageError
+            The detector comes from an earlier version.
+        """
+        if not self.has_autocovariance:
+            raise UsageError(
+                "this detector was fitted by an earlier version and cannot be started from", hint="fit it again"
+            )
+        family = family_of(self.config.model)
+        network = {name: array for name, array in self.arrays.items() if family.own(name)}
+        return Pretrained(self.scaler, AutoCovariance.from_arrays(self.arrays, AUTOCOVARIANCE), network)
 
     @property
     def _n_used(self) -> int:
@@ -119,10 +146,18 @@ class ModelParts:
 
 
 def model_arrays(
-    kind: str, scaler: SensorScaler, imputer: GaussianImputer, model: ErrorModel
+    kind: str, scaler: SensorScaler, imputer: GaussianImputer, model: ErrorModel, known: AutoCovariance | None = None
 ) -> dict[str, NDArray[Any]]:
-    """All weights by name."""
-    return {**scaler.to_arrays(), **imputer.to_arrays(), **family_of(kind).arrays(model)}
+    """All weights by name; ``known`` is kept for detectors that start from this one."""
+    kept = {} if known is None else known.to_arrays(AUTOCOVARIANCE)
+    return {**scaler.to_arrays(), **imputer.to_arrays(), **family_of(kind).arrays(model), **kept}
+
+
+def _autocovariance_specs(n_used: int) -> dict[str, ArraySpec]:
+    return {
+        f"{AUTOCOVARIANCE}.lagged": ArraySpec((None, n_used, n_used), "float32"),
+        f"{AUTOCOVARIANCE}.spread": ArraySpec((n_used,), "float64"),
+    }
 
 
 def _frame_specs(n_sensors: int, n_used: int) -> dict[str, ArraySpec]:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from sensorad.data import GaussianImputer, SensorScaler, Timing
 from sensorad.errors import TooLittleDataError
 from sensorad.events import QualityLimits
+from sensorad.models.autocovariance import AutoCovariance, LinearPrior
+from sensorad.pretrained import Pretrained
 from sensorad.scoring.crossfit import Stretch
 from sensorad.scoring.engine import LEAST_SENSORS
 from sensorad.types import RowBlock, SensorSchema
@@ -42,6 +44,8 @@ class NormalRows:
         What was read, left out and why.
     fingerprint
         SHA-256 over times and values of all rows read.
+    pretrained : Pretrained, optional
+        What an earlier detector knows.
     """
 
     scaler: SensorScaler
@@ -54,13 +58,31 @@ class NormalRows:
     quality: QualityLimits = field(default_factory=lambda: QualityLimits.unknown(0))
     counts: dict[str, int] = field(default_factory=dict)
     fingerprint: str = ""
+    pretrained: Pretrained | None = None
 
     @property
     def n_rows(self) -> int:
         return sum(len(stretch) for stretch in self.stretches)
 
+    @property
+    def prior(self) -> LinearPrior | None:
+        """What linear models may start from."""
+        return None if self.pretrained is None else self.pretrained.linear
 
-def read_normal_rows(blocks: Iterable[RowBlock], schema: SensorSchema, length: int) -> NormalRows:
+    def autocovariance(self, n_lags: int) -> AutoCovariance:
+        """Of all machines; with that of the detector started from, as much as it counts."""
+        machines = dict.fromkeys(self.machines)
+        segments = [
+            [part.rows for part, code in zip(self.stretches, self.machines, strict=True) if code == machine]
+            for machine in machines
+        ]
+        own = AutoCovariance.fit(segments, n_lags)
+        return own if self.prior is None else own.blended(self.prior, self.n_rows)
+
+
+def read_normal_rows(
+    blocks: Iterable[RowBlock], schema: SensorSchema, length: int, pretrained: Pretrained | None = None
+) -> NormalRows:
     """Read and prepare training rows; each machine's rows must be in time order.
 
     Rows labelled anomalous, rows with a time already seen and rows in which most sensors are missing are left out,
@@ -93,6 +115,8 @@ def read_normal_rows(blocks: Iterable[RowBlock], schema: SensorSchema, length: i
     labelled = [rows.label for rows in machines.values() if rows.label is not None]
     is_normal = ~np.concatenate(labelled) if labelled else np.ones(len(values), bool)
     scaler = SensorScaler.fit(values, usable & is_normal[:, None], schema)
+    if pretrained is not None:
+        scaler = pretrained.scaler_of(scaler, int(is_normal.sum()))
 
     pieces: list[tuple[int, NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]] = []
     modes: list[NDArray[np.int32]] = []
@@ -127,6 +151,7 @@ def read_normal_rows(blocks: Iterable[RowBlock], schema: SensorSchema, length: i
         quality=QualityLimits.fit(machines.values(), schema, timing.step_seconds),
         counts=counts,
         fingerprint=digest.hexdigest(),
+        pretrained=pretrained,
     )
 
 

@@ -13,6 +13,7 @@ from sensorad.config import DetectorConfig
 from sensorad.errors import ArtefactError, UsageError
 from sensorad.families.base import Arrays, Progress, Runtime, Trained
 from sensorad.models import RidgeAutoregression, WindowPCA
+from sensorad.models.autocovariance import LinearPrior
 from sensorad.normal_rows import NormalRows
 from sensorad.scoring import ErrorModel, LinearErrors
 from sensorad.scoring.crossfit import Fold
@@ -39,12 +40,14 @@ class LinearFamily:
         done = iter(range(1, len(folds) + 1))
 
         def fold_model(fold: Fold) -> ErrorModel:
-            model = LinearErrors(*_fit(fold, config))
+            model = LinearErrors(*_fit(fold, config, rows.prior))
             report("fitting, out of fold", next(done) / (len(folds) + 1))
             return model
 
         return Trained(
-            fold_model, LinearErrors(*_fit(Fold([], rows.stretches), config)), "a model fitted on the others"
+            fold_model,
+            LinearErrors(*_fit(Fold([], rows.stretches), config, rows.prior)),
+            "a model fitted on the others",
         )
 
     def arrays(self, model: ErrorModel) -> dict[str, NDArray[Any]]:
@@ -71,9 +74,9 @@ class LinearFamily:
         return LinearErrors(pca, autoregression)
 
 
-def linear_part(fold: Fold, config: DetectorConfig) -> LinearPart:
+def linear_part(fold: Fold, config: DetectorConfig, prior: LinearPrior | None = None) -> LinearPart:
     """Fitted on the kept rows of a fold, where the settings want one."""
-    return _fit(fold, config) if config.has_linear_part else (None, None)
+    return _fit(fold, config, prior) if config.has_linear_part else (None, None)
 
 
 def linear_arrays(pca: WindowPCA | None, autoregression: RidgeAutoregression | None) -> dict[str, NDArray[Any]]:
@@ -98,7 +101,7 @@ def linear_specs(config: DetectorConfig, n_used: int) -> dict[str, ArraySpec]:
     }
 
 
-def _fit(fold: Fold, config: DetectorConfig) -> tuple[WindowPCA, RidgeAutoregression]:
+def _fit(fold: Fold, config: DetectorConfig, prior: LinearPrior | None) -> tuple[WindowPCA, RidgeAutoregression]:
     kept = [stretch.rows for stretch in fold.kept]
-    pca = WindowPCA.fit(kept, config.length, config.variance)
-    return pca, RidgeAutoregression.fit(kept, config.lags, config.penalty)
+    pca = WindowPCA.fit(kept, config.length, config.variance, prior)
+    return pca, RidgeAutoregression.fit(kept, config.lags, config.penalty, prior)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.models.autocovariance import LinearPrior
+
 __all__ = ["RidgeAutoregression", "WindowPCA", "window_gram"]
 
 WINDOWS_PER_COMPONENT = 10
@@ -88,21 +90,31 @@ class WindowPCA:
     _wide: list[NDArray[np.float64]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @classmethod
-    def fit(cls, segments: Sequence[NDArray[np.float32]], length: int, variance: float) -> WindowPCA:
+    def fit(
+        cls,
+        segments: Sequence[NDArray[np.float32]],
+        length: int,
+        variance: float,
+        prior: LinearPrior | None = None,
+    ) -> WindowPCA:
         """Components that hold ``variance`` (0..1) of the mean square of all windows of the segments (T, C).
 
-        Fewer where the windows are too few to tell so many apart (`WINDOWS_PER_COMPONENT`).
+        Fewer where the windows are too few to tell so many apart (`WINDOWS_PER_COMPONENT`). A ``prior`` counts as its
+        rows more.
         """
         long_enough = [rows for rows in segments if len(rows) >= length]
         gram = sum(window_gram(rows, length) for rows in long_enough)
+        n_windows = float(sum(len(rows) - length + 1 for rows in long_enough))
+        if prior is not None:
+            gram = gram + prior.rows * prior.autocovariance.of_windows(length)
+            n_windows += prior.rows
         values, vectors = np.linalg.eigh(gram)
         values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
         total = values.sum()
         if total <= 0:
             return cls(np.zeros((len(values), 0), np.float32), length)
-        n_windows = sum(len(rows) - length + 1 for rows in long_enough)
         # At least one direction is left out: a window that is reconstructed entirely has no error.
-        most = min(len(values) - 1, max(1, n_windows // WINDOWS_PER_COMPONENT))
+        most = min(len(values) - 1, max(1, int(n_windows) // WINDOWS_PER_COMPONENT))
         rank = min(int(np.searchsorted(np.cumsum(values) / total, variance)) + 1, most)
         return cls(np.ascontiguousarray(vectors[:, :rank], dtype=np.float32), length)
 
@@ -156,8 +168,17 @@ class RidgeAutoregression:
     lags: int
 
     @classmethod
-    def fit(cls, segments: Sequence[NDArray[np.float32]], lags: int, penalty: float) -> RidgeAutoregression:
-        """Least squares with ``penalty`` times the squared weights, over all segments (T, C)."""
+    def fit(
+        cls,
+        segments: Sequence[NDArray[np.float32]],
+        lags: int,
+        penalty: float,
+        prior: LinearPrior | None = None,
+    ) -> RidgeAutoregression:
+        """Least squares with ``penalty`` times the squared weights, over all segments (T, C).
+
+        A ``prior`` counts as its rows more.
+        """
         n_sensors = segments[0].shape[1]
         gram = penalty * np.eye(lags * n_sensors + 1)
         moment = np.zeros((lags * n_sensors + 1, n_sensors))
@@ -167,6 +188,10 @@ class RidgeAutoregression:
                 past = _past(chunk, lags).astype(np.float64)  # (t, lags C + 1)
                 gram += past.T @ past
                 moment += past.T @ chunk[lags:].astype(np.float64)
+        if prior is not None:
+            of_past, of_step = prior.autocovariance.of_steps(lags)
+            gram += prior.rows * of_past
+            moment += prior.rows * of_step
         return cls(np.linalg.solve(gram, moment).astype(np.float32), lags)
 
     def predict(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
