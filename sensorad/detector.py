@@ -194,7 +194,7 @@ class Detector(LogScoring, Recalibration, Streams):
         wanted = format or LogFormat(
             time=time, sensors=None if sensors is None else tuple(sensors), group=group, mode=mode
         )
-        start = started(self.config, init, wanted)
+        start = started(self.config, load(init) if isinstance(init, str | os.PathLike) else init, wanted)
         source = log if isinstance(log, SortedLog) else SortedLog(SensorLog(log, wanted, schema=start.schema))
         if start.schema is not None and source.schema.names != start.schema.names:
             raise SchemaError(f"expected a log opened for the sensors {start.schema.names}, got {source.schema.names}")

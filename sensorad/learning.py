@@ -71,6 +71,8 @@ def learn(
         "error statistics and threshold": f"{n_folds} blocks of time, each scored by {trained.how}",
         "final weights": f"all {rows.n_rows:,} usable rows, {n_windows:,} windows of {length} rows",
     }
+    if rows.prior is not None and config.has_linear_part:
+        roles["start"] = f"a detector of other machines, which counts as {rows.prior.rows:,.0f} rows of the linear part"
     records = list(trained.records)
     if records:
         roles["length of training"] = f"mean of the best epochs of the two halves: {records[-1].n_epochs}"

@@ -125,7 +125,12 @@ class ModelParts:
             )
         family = family_of(self.config.model)
         network = {name: array for name, array in self.arrays.items() if family.own(name)}
-        return Pretrained(self.scaler, AutoCovariance.from_arrays(self.arrays, AUTOCOVARIANCE), network)
+        return Pretrained(self.scaler, self.autocovariance, network)
+
+    @property
+    def autocovariance(self) -> AutoCovariance:
+        """What was kept for detectors that start from this one."""
+        return AutoCovariance.from_arrays(self.arrays, AUTOCOVARIANCE)
 
     @property
     def _n_used(self) -> int:

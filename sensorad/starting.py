@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from sensorad.config import DetectorConfig
 from sensorad.errors import UsageError
@@ -12,10 +11,17 @@ from sensorad.logs import LogFormat
 from sensorad.pretrained import Pretrained
 from sensorad.types import SensorSchema
 
-if TYPE_CHECKING:
-    from sensorad.detector import Detector
+__all__ = ["Start", "Startable", "started"]
 
-__all__ = ["Start", "started"]
+
+class Startable(Protocol):
+    """A fitted detector, as far as it matters here."""
+
+    config_: DetectorConfig
+    schema_: SensorSchema
+
+    def pretrained(self) -> Pretrained:
+        """What it knows."""
 
 
 class Start:
@@ -37,7 +43,7 @@ class Start:
         self.config, self.schema, self.pretrained = config, schema, pretrained
 
 
-def started(config: DetectorConfig, init: Detector | str | os.PathLike[str] | None, wanted: LogFormat) -> Start:
+def started(config: DetectorConfig, init: Startable | None, wanted: LogFormat) -> Start:
     """How a detector of ``config`` is fitted when it starts from ``init``.
 
     Windows are as long as those of ``init``, sensors are its sensors, found by name. The weights of a network are
@@ -50,10 +56,6 @@ def started(config: DetectorConfig, init: Detector | str | os.PathLike[str] | No
     """
     if init is None:
         return Start(config)
-    if isinstance(init, str | os.PathLike):
-        from sensorad.detector import load
-
-        init = load(init)
     if wanted.sensors is not None and set(wanted.sensors) != set(init.schema_.names):
         raise UsageError(
             f"the sensors named are not those of the detector to start from: {', '.join(init.schema_.names)}",

@@ -48,7 +48,8 @@ def _normal(n_rows: int) -> CalibrationScores:
 @pytest.mark.parametrize("model", MODELS)
 def test_arrays_bring_a_model_back(model: str) -> None:
     config, arrays = _arrays(model)
-    again = model_arrays(model, *ModelParts(config, 3, arrays, 60.0).built())
+    parts = ModelParts(config, 3, arrays, 60.0)
+    again = model_arrays(model, *parts.built(), parts.autocovariance)
     assert set(again) == set(arrays)
     for name, array in arrays.items():
         np.testing.assert_array_equal(again[name], array, err_msg=name)

@@ -26,7 +26,7 @@ __all__ = ["command"]
 @make_command("fit")
 @click.argument("logs", nargs=-1, required=True, metavar="LOG...")
 @click.option("-o", "--output", "target", required=True, metavar="MODEL", help="Directory to write the detector to.")
-@click.option("--model", default="linear", show_default=True, metavar="KIND", help="linear, lstm or transformer.")
+@click.option("--model", metavar="KIND", help="linear, lstm, transformer ...  [default: that of --init, else linear]")
 @click.option(
     "--score", default="fused", show_default=True, metavar="NAME", help="fused, mahalanobis, sse, topk or max."
 )
@@ -34,6 +34,7 @@ __all__ = ["command"]
 @click.option(
     "--linear-part/--no-linear-part", default=True, help="Give a network a linear part to work beside, or not."
 )
+@click.option("--init", metavar="MODEL", help="Start from this detector of other machines with the same sensors.")
 @click.option("--window", type=click.IntRange(min=2), metavar="ROWS", help="Rows in a window.")
 @click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Most passes over the training data.")
 @click.option("--time-limit", type=DURATION, metavar="DURATION", help="Training stops after this long, as 10min.")
@@ -54,10 +55,11 @@ def command(
     ctx: click.Context,
     logs: tuple[str, ...],
     target: str,
-    model: str,
+    model: str | None,
     score: str,
     objective: str | None,
     linear_part: bool,
+    init: str | None,
     window: int | None,
     epochs: int | None,
     time_limit: float | None,
@@ -85,6 +87,9 @@ def command(
 
     output = ctx.ensure_object(Output)
     began = perf_counter()
+    start = None if init is None else sensorad.load(init)
+    if model is None:
+        model = "linear" if start is None else start.config_.model
     refuse_among_inputs(target, logs)
     check_target(target, force=force)
     figure = claim_output(loss_curve, force=force, inputs=logs, option="--loss-curve") if loss_curve else None
@@ -104,12 +109,15 @@ def command(
     is_network = model_kind(model).build is not None
     if figure is not None and not is_network:
         raise UsageError(f"a {model} model has no training curve", hint="leave --loss-curve out, or fit a network")
-    log = SortedLog(SensorLog(log_paths(ctx, logs), log_options.log_format()), strict=log_options.strict)
+    log = SortedLog(
+        SensorLog(log_paths(ctx, logs), log_options.log_format(), schema=None if start is None else start.schema_),
+        strict=log_options.strict,
+    )
     folder = None if not is_network else Path(checkpoint or f"{target.rstrip('/')}.checkpoint")
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     with output.progress() as progress:
-        detector.fit(log, budget=budget, confidence=confidence, checkpoint=folder, progress=progress)
+        detector.fit(log, budget=budget, confidence=confidence, init=start, checkpoint=folder, progress=progress)
     detector.save(target, force=force)
     if folder is not None:
         _remove_checkpoints(folder)
