@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -31,10 +32,14 @@ __all__ = [
     "ignored_names",
     "key_names",
     "learn_sensors",
+    "may_be_sensor",
     "missing_error",
 ]
 
 SENSOR_KINDS = ("measurement", "state")
+
+INDEX_NAME = re.compile(r"__index_level_\d+__")
+"""Name under which pandas stores an index that has none."""
 
 
 def key_names(form: LogFormat, time: str | None) -> tuple[str, ...]:
@@ -80,13 +85,24 @@ def learn_sensors(part: LogPart, form: LogFormat, time: str | None, notes: list[
     keys = key_names(form, time)
     if form.sensors is not None:
         return SensorSchema(tuple(_sensor(name, part.fields.get(name), notes) for name in form.sensors))
-    names = [name for name in part.fields if name not in keys and name not in form.exclude and name.strip()]
+    names = [name for name in part.fields if name not in keys and name not in form.exclude and may_be_sensor(name)]
     names = [name for name in names if part.kind(name) in ("number", "empty")]
     if not names and part.n_rows != 0:
         raise SchemaError(
             "no numeric column is left to be a sensor", where=part.label or None, hint="name them with --sensors"
         )
     return SensorSchema(tuple(_sensor(name, part.fields[name], notes) for name in names))
+
+
+def may_be_sensor(name: str) -> bool:
+    """Whether a numeric column of that name is a sensor unasked: it has a name, and none that pandas gives to an index.
+
+    Examples
+    --------
+    >>> may_be_sensor("TI-101"), may_be_sensor(" "), may_be_sensor("__index_level_0__")
+    (True, False, False)
+    """
+    return bool(name.strip()) and INDEX_NAME.fullmatch(name) is None
 
 
 def check_columns(part: LogPart, names: Iterable[str], form: LogFormat, time: str | None) -> None:
@@ -134,7 +150,8 @@ def check_sensors(
             raise not_a_number(bad[1], Place(part.label).at(name, bad[0]), name)
     if is_learned and form.sensors is None:
         claimed = {*schema.names, *keys, *form.exclude}
-        extra = [name for name in part.fields if name not in claimed and name.strip() and part.kind(name) == "number"]
+        extra = [name for name in part.fields if name not in claimed and may_be_sensor(name)]
+        extra = [name for name in extra if part.kind(name) == "number"]
         if extra:
             raise SchemaError(
                 f"numeric columns that the first file does not have: {listed(extra)}",

@@ -409,3 +409,12 @@ def test_key_blocks_are_the_blocks_without_sensors() -> None:
     assert np.concatenate([block.time for block in keys]).tolist() == [
         START_NS + row * 60 * 10**9 for row in range(N_ROWS)
     ]
+
+
+def test_an_index_that_pandas_has_stored_is_no_sensor(tmp_path: Path) -> None:
+    stamps = pd.date_range("2024-01-01", periods=4, freq="min", tz="UTC")
+    table = pd.DataFrame({"time": stamps, "flow": [1.0, 2.0, 3.0, 4.0]}, index=[5, 6, 7, 9])
+    table.to_parquet(tmp_path / "log.parquet")
+    log = SensorLog(tmp_path / "log.parquet", LogFormat())
+    assert list(log.schema.names) == ["flow"]
+    assert any("__index_level_0__" in note for note in log.notes)
