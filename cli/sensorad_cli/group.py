@@ -32,6 +32,7 @@ COMMANDS = {
     "inspect": "Say what a detector has learned and promises.",
     "export": "Write a detector as one ONNX file.",
     "data": "List, fetch or make data sets.",
+    "inject": "Put synthetic faults into a log.",
     "report": "Write one self-contained HTML file.",
     "bench": "Measure detectors beside simple baselines.",
 }

@@ -129,7 +129,7 @@ _STRICT = (
 )
 
 
-def log_options(*, learning: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def log_options(*, learning: bool = False, scoring: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorator: adds the options and hands them to the function as ``log_options=LogOptions(...)``.
 
     Parameters
@@ -137,8 +137,13 @@ def log_options(*, learning: bool = False) -> Callable[[Callable[..., Any]], Cal
     learning
         The command learns the sensors (``fit``); otherwise they are those of the detector, and some may be
         allowed to be missing.
+    scoring
+        The log is scored; without it, and without ``learning``, sensors are no matter of these options.
     """
-    options = (*_READING[:1], *_LEARNING, *_READING[1:], *_STRICT) if learning else (*_READING, *_SCORING, *_STRICT)
+    if learning:
+        options = (*_READING[:1], *_LEARNING, *_READING[1:], *_STRICT)
+    else:
+        options = (*_READING, *(_SCORING if scoring else ()), *_STRICT)
     known = {entry.name for entry in fields(LogOptions)}
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:

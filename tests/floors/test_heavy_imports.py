@@ -10,8 +10,8 @@ import pytest
 
 HEAVY = {"torch", "pandas", "polars", "sklearn", "matplotlib", "plotly", "onnxruntime"}
 COMMANDS = (
-    *("bench", "calibrate", "data", "demo", "diff", "events", "export", "fit", "inspect", "label", "report", "score"),
-    "stream",
+    *("bench", "calibrate", "data", "demo", "diff", "events", "export", "fit", "inject", "inspect", "label", "report"),
+    *("score", "stream"),
 )
 
 
