@@ -73,7 +73,11 @@ class NormalRows:
         """Of all machines; with that of the detector started from, as much as it counts."""
         machines = dict.fromkeys(self.machines)
         segments = [
-            [part.rows for part, code in zip(self.stretches, self.machines, strict=True) if code == machine]
+            [
+                self.scaler.inverse(part.rows).astype(np.float32)
+                for part, code in zip(self.stretches, self.machines, strict=True)
+                if code == machine
+            ]
             for machine in machines
         ]
         own = AutoCovariance.fit(segments, n_lags)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.data import SensorScaler
+from sensorad.data.scaling import FLOOR_SHARE
 from sensorad.errors import UsageError
 from sensorad.models.autocovariance import AutoCovariance, LinearPrior
 
@@ -64,9 +65,11 @@ class Pretrained:
             )
         used = self.scaler.used_positions
         elsewhere = np.zeros(len(own.scale))
-        elsewhere[used] = self.autocovariance.spread * self.scaler.scale[used]
+        elsewhere[used] = self.autocovariance.spread
         here = np.where(own.is_constant, 0.0, own.scale)
         drawn = np.sqrt((n_rows * here**2 + SCALE_ROWS * elsewhere**2) / (n_rows + SCALE_ROWS))
+        moving = drawn[used][drawn[used] > 0]
+        drawn = np.maximum(drawn, FLOOR_SHARE * np.median(moving) if len(moving) else 1.0)
         is_known = elsewhere > 0
         return replace(
             own,

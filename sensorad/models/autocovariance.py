@@ -7,36 +7,35 @@ rest: their autocovariance stands beside the machine's own windows as if so many
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.data import SensorScaler
 from sensorad.errors import UsageError
+from sensorad.types import SensorSchema
 
 __all__ = ["AutoCovariance", "LinearPrior"]
-
-LEAST_SPREAD = 0.05
-"""Floor of a sensor's standard deviation on one machine, in deviations of all of them, as for scales in general."""
 
 
 @dataclass(frozen=True, slots=True)
 class AutoCovariance:
-    """Mean products of sensors that lie 0 to M - 1 rows apart, each machine standardised by itself.
+    """Mean products of sensors that lie 0 to M - 1 rows apart, each machine scaled by itself.
 
     Attributes
     ----------
     lagged : (M, C, C) float32
         [k, i, j] is the mean of x_i(t) x_j(t + k).
     spread : (C,) float64
-        Standard deviation of each sensor within a machine (root mean square over machines), in the unit of the rows.
+        Standard deviation of each sensor within a machine (root mean square over machines), in its unit.
 
     Examples
     --------
     >>> rows = np.random.default_rng(0).normal(size=(5000, 2)).astype(np.float32)
     >>> rows[1:, 1] = rows[:-1, 0]  # the second sensor follows the first, a row later
     >>> found = AutoCovariance.fit([[rows]], n_lags=3)
-    >>> found.lagged[:, 0, 1].round(1).tolist()
+    >>> abs(found.lagged[:, 0, 1].round(1)).tolist()
     [0.0, 1.0, 0.0]
     """
 
@@ -45,18 +44,22 @@ class AutoCovariance:
 
     @classmethod
     def fit(cls, machines: Sequence[Sequence[NDArray[np.float32]]], n_lags: int) -> AutoCovariance:
-        """Learn from the segments (T, C) of each machine; segments shorter than a lag say nothing of it."""
+        """Learn from the segments (T, C) of each machine, in the sensors' units and without holes.
+
+        Segments shorter than a lag say nothing of it; a sensor that never moved on a machine says nothing of how it
+        moves on others.
+        """
         n_sensors = machines[0][0].shape[1]
         products, counts = np.zeros((n_lags, n_sensors, n_sensors)), np.zeros(n_lags)
         power = np.zeros(n_sensors)
         for segments in machines:
-            rows = np.concatenate(segments).astype(np.float64)
-            centre, spread = rows.mean(axis=0), rows.std(axis=0)
-            power += spread**2 / len(machines)
-            # What never moved on one machine says nothing of how it moves on others.
-            factor = np.where(spread > 0, 1.0 / np.maximum(spread, LEAST_SPREAD), 0.0)
+            rows = np.concatenate(segments)
+            power += rows.std(axis=0, dtype=np.float64) ** 2 / len(machines)
+            scaler = SensorScaler.fit(rows, np.ones(rows.shape, np.bool_), SensorSchema(()))
+            scaler = replace(scaler, is_used=np.ones(n_sensors, np.bool_))
             for segment in segments:
-                z = (segment - centre) * factor
+                z = scaler.transform(segment).astype(np.float64)
+                z[:, scaler.is_constant] = 0.0
                 for lag in range(min(n_lags, len(z))):
                     products[lag] += z[: len(z) - lag].T @ z[lag:]
                     counts[lag] += len(z) - lag
@@ -73,8 +76,7 @@ class AutoCovariance:
             )
         own = n_rows / (n_rows + prior.rows)
         lagged = own * self.lagged + (1.0 - own) * others.lagged[:n_lags]
-        # What was learned is in deviations of the machine, in which the spread of the others is 1 or none.
-        spread = np.sqrt(own * self.spread**2 + (1.0 - own) * (others.spread > 0))
+        spread = np.sqrt(own * self.spread**2 + (1.0 - own) * others.spread**2)
         return AutoCovariance(lagged.astype(np.float32), spread)
 
     @property
