@@ -16,6 +16,9 @@ reconstructs the fault as well may not explain away what the linear part finds s
 speak with one voice, the median of their evidence: what is strange to one member alone is a matter of that member.
 Whatever else a model measures of a window is one more kind of evidence in the mean.
 
+Errors of sensors as all others tell them are a second opinion of their own: where it is the stronger, it is the score,
+and the blame is its. A fault that breaks nothing but a nonlinear relation would be lost in the mean.
+
 Blame is another question than the score: in notable rows it goes to the sensor whose fault explains the errors of all
 (`sensorad.scoring.contributions`), and to each sensor by its own errors where no single one explains them.
 """
@@ -31,6 +34,7 @@ from numpy.typing import NDArray
 
 from sensorad.models.linear import RidgeAutoregression
 from sensorad.scoring.contributions import Contributions
+from sensorad.scoring.cross_evidence import CrossEvidence
 from sensorad.scoring.errors import PredictionErrors, SensorErrors
 from sensorad.scoring.evidence import RowEvidence, StepHistory, as_shares
 from sensorad.scoring.smoothing import memory_rows, smooth
@@ -74,6 +78,8 @@ class FusedScheme:
         Of the members of an ensemble; then ``window`` serves blame alone.
     channels : tuple of TailModel
         Of the channels of the model.
+    cross : CrossEvidence or None
+        Of sensors as all others tell them, where a model judges some so.
     """
 
     window: WindowEvidence
@@ -82,6 +88,7 @@ class FusedScheme:
     tails: Mapping[str, TailModel]
     members: tuple[WindowEvidence, ...] = ()
     channels: tuple[TailModel, ...] = ()
+    cross: CrossEvidence | None = None
     name: ClassVar[str] = "fused"
     _contributions: list[tuple[RidgeAutoregression, Contributions]] = field(
         default_factory=list, init=False, repr=False, compare=False
@@ -110,7 +117,8 @@ class FusedScheme:
         tails = {name: TailModel.fit(np.concatenate([part[name] for part in found])) for name in names}
         members = tuple(WindowEvidence.fit(parts, noise) for parts in _columns([part.members for part in errors]))
         channels = tuple(TailModel.fit(np.concatenate(parts)) for parts in _columns([part.channels for part in errors]))
-        return cls(window, linear, step_size, tails, members, channels)
+        cross = CrossEvidence.fit([part.cross for part in errors], noise)
+        return cls(window, linear, step_size, tails, members, channels, cross)
 
     def evidence(self, errors: SensorErrors, history: StepHistory | None = None) -> RowEvidence:
         """Scores, surprises and blame of consecutive rows of one segment.
@@ -136,7 +144,17 @@ class FusedScheme:
         fast = _weighted_mean(parts)
         score = np.where(np.isnan(fast), np.nan, np.fmax(fast, SLOW_WEIGHT * slow))
         surprise = self.tails["row"].evidence(np.log(steps.judged(total)))
-        return RowEvidence(score, surprise, self._blame(errors, steps, score))
+        return self._with_cross(RowEvidence(score, surprise, self._blame(errors, steps, score)), errors)
+
+    def _with_cross(self, found: RowEvidence, errors: SensorErrors) -> RowEvidence:
+        """Score and blame of the second opinion in the rows where it is the stronger one."""
+        if self.cross is None or errors.cross is None:
+            return found
+        own = self.cross.evidence(errors.cross)
+        rows = np.flatnonzero(own > found.score)  # never where either is unknown
+        score, blame = found.score.copy(), found.blame.copy()
+        score[rows], blame[rows] = own[rows], self.cross.shares(errors.cross[rows])
+        return RowEvidence(score, found.surprise, blame)
 
     def _window_evidence(self, errors: SensorErrors) -> dict[str, NDArray[np.float64]]:
         """Of the model, or the median of what its members say."""
@@ -213,6 +231,8 @@ class FusedScheme:
             arrays |= member.to_arrays(f"fused.member.{at}")
         for at, tail in enumerate(self.channels):
             arrays |= tail.to_arrays(f"fused.channel.{at}")
+        if self.cross is not None:
+            arrays |= self.cross.to_arrays("fused.cross")
         return arrays
 
     @classmethod
@@ -227,17 +247,23 @@ class FusedScheme:
             tails={name: TailModel.from_arrays(arrays, f"fused.tail.{name}") for name in names},
             members=tuple(WindowEvidence.from_arrays(arrays, name) for name in _numbered(arrays, "fused.member")),
             channels=tuple(TailModel.from_arrays(arrays, name) for name in _numbered(arrays, "fused.channel")),
+            cross=CrossEvidence.from_arrays(arrays, "fused.cross"),
         )
 
 
 def _weighted_mean(parts: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """(T,) mean of the evidence by `WEIGHTS`."""
-    names = list(parts)
-    weights = [WEIGHTS.get(name, CHANNEL_WEIGHT) for name in names]
-    total = weights[0] * parts[names[0]]
-    for name, weight in zip(names[1:], weights[1:], strict=True):
-        total = total + weight * parts[name]
-    mean: NDArray[np.float64] = total / sum(weights)
+    """(T,) mean of the evidence by `WEIGHTS`; a channel counts where it says something."""
+    names = [name for name in parts if name in WEIGHTS]
+    total = WEIGHTS[names[0]] * parts[names[0]]
+    for name in names[1:]:
+        total = total + WEIGHTS[name] * parts[name]
+    weight: float | NDArray[np.float64] = sum(WEIGHTS[name] for name in names)
+    for channel in (parts[name] for name in parts if name not in WEIGHTS):
+        # A network that has read nothing yet, or not lately, leaves the row to the others.
+        is_known = np.isfinite(channel)
+        total = total + CHANNEL_WEIGHT * np.where(is_known, channel, 0.0)
+        weight = weight + CHANNEL_WEIGHT * is_known
+    mean: NDArray[np.float64] = total / weight
     return mean
 
 

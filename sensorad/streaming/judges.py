@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.scoring import FusedScheme, LinearErrors, ScoringEngine
+from sensorad.scoring.absences import Absences
 from sensorad.scoring.carried_errors import CarriedErrors
 from sensorad.scoring.network_errors import NetworkErrors
 from sensorad.scoring.single import MahalanobisScheme, SquaredErrorScheme
@@ -79,13 +80,19 @@ def judge_of(engine: ScoringEngine) -> RowJudge:
     """The judge for the model and the scheme of an engine."""
     n_cells, n_used = len(engine.scaler.is_used), len(engine.scaler.used_positions)
     model, scheme = engine.model, engine.scheme
-    if isinstance(model, NetworkErrors) and model.gate == 0.0 and model.linear_part is not None:
+    absences = Absences.of(engine.imputer, model, scheme, engine.length)
+    if (
+        isinstance(model, NetworkErrors)
+        and model.gate == 0.0
+        and not model.n_channels
+        and model.linear_part is not None
+    ):
         model = model.linear_part  # the network has no say
     is_fused = isinstance(scheme, FusedScheme)
     if not is_fused and not isinstance(scheme, (MahalanobisScheme, SquaredErrorScheme)):
-        return GeneralRows(model, scheme, n_used, n_cells)
+        return GeneralRows(model, scheme, n_used, n_cells, absences)
     if isinstance(scheme, FusedScheme) and (scheme.members or scheme.channels):
-        return GeneralRows(model, scheme, n_used, n_cells)
+        return GeneralRows(model, scheme, n_used, n_cells, absences)
     part = model.linear_part if isinstance(model, NetworkErrors) else model
     linear = None
     if isinstance(part, LinearErrors):
@@ -102,11 +109,11 @@ def judge_of(engine: ScoringEngine) -> RowJudge:
     elif linear is not None:
         reader = linear
     else:
-        return GeneralRows(model, scheme, n_used, n_cells)
+        return GeneralRows(model, scheme, n_used, n_cells, absences)
     if isinstance(scheme, MahalanobisScheme):
         return NewestRows(reader, scheme)
     if not isinstance(scheme, FusedScheme):
         return PlainRows(reader, scheme)
     if linear is None or isinstance(reader, CarriedRow) or not isinstance(part, LinearErrors):
         return WindowRows(reader, scheme)
-    return FusedRows(linear, reader, part.autoregression, scheme)
+    return FusedRows(linear, reader, part.autoregression, scheme, absences)

@@ -106,3 +106,18 @@ def test_a_scheme_with_members_and_channels_comes_back_from_its_arrays() -> None
     np.testing.assert_array_equal(again.evidence(new).score, scheme.evidence(new).score)
     louder = SensorErrors(**{**new.parts(), "channels": new.channels + 5.0})
     assert (scheme.evidence(louder).score > scheme.evidence(new).score).mean() > 0.9
+
+
+def test_a_channel_that_says_nothing_yet_leaves_the_row_to_the_others() -> None:
+    scheme = FusedScheme.fit([_parts(0)], np.full(C, 1e-3))
+    new = _parts(3, 1.5)
+    assert new.channels is not None
+    some = new.channels.copy()
+    some[:50, 0] = np.nan
+    some[50:90] = np.nan
+    found = scheme.evidence(SensorErrors(**{**new.parts(), "channels": some})).score
+    own = [member.evidence(new.members[:, at]) for at, member in enumerate(scheme.members)]  # type: ignore[index]
+    for row, spoken in ((10, [1]), (60, []), (200, [0, 1])):
+        total, few = (float(np.median([part[name][row] for part in own])) for name in ("total", "few"))
+        others = sum(float(scheme.channels[at].evidence(some[row : row + 1, at])[0]) for at in spoken)
+        assert found[row] == pytest.approx((0.5 * total + few + others) / (1.5 + len(spoken)), rel=1e-12)
