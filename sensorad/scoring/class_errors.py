@@ -1,0 +1,240 @@
+"""Errors where a classifier has a say: how unsure it is of a window, beside or in place of a linear part.
+
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorad.data import TimeGrid, window_view
+from sensorad.data.scaling import KNEE
+from sensorad.errors import UsageError
+from sensorad.models.linear import RidgeAutoregression, WindowPCA
+from sensorad.scoring.errors import LinearErrors, SensorErrors
+from sensorad.scoring.network_errors import slot_starts
+
+__all__ = ["ByTime", "ClassErrors", "Doubt", "TimeSides", "WindowDoubt"]
+
+SCORING_WINDOWS = 512
+"""Windows read at once."""
+
+
+class Doubt(NamedTuple):
+    """What a classifier says of N windows.
+
+    Attributes
+    ----------
+    score : (N,) float64
+        How unsure it is, above or below what is usual; higher is more anomalous.
+    parts : (N, L, C) float64, optional
+        How far each cell has to do with it, not negative.
+    """
+
+    score: NDArray[np.float64]
+    parts: NDArray[np.float64] | None = None
+
+
+class WindowDoubt(Protocol):
+    """A classifier as scoring sees it."""
+
+    def doubt(self, windows: NDArray[np.float32], ends: NDArray[np.int64], *, has_parts: bool = False) -> Doubt:
+        """Of windows (N, L, C) that end at the times ``ends`` (N,) in ns; with the parts of the cells on request."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSides:
+    """Time cut into blocks that belong to one of two sides, in the order 0 1 1 0 1 0 0 1 (Thue and Morse).
+
+    Machines run side by side, and all take part in either side; so do operating modes, since no rhythm of a plant
+    follows that order. Sides that simply took turns would each see one half of a plant that does so as well.
+
+    Attributes
+    ----------
+    borders : (B - 1,) int64
+        Where blocks begin, the first left out, in ns; rising.
+
+    Examples
+    --------
+    >>> sides = TimeSides.of([np.arange(80), np.arange(40, 80)], n_blocks=4)
+    >>> sides.borders.tolist(), sides.side(np.array([0, 29, 31, 50, 79])).tolist()
+    ([30, 50, 65], [0, 0, 1, 1, 0])
+    """
+
+    borders: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, times: list[NDArray[np.int64]], n_blocks: int) -> TimeSides:
+        """Blocks with the same number of rows of logs with these ``times``."""
+        ordered = np.sort(np.concatenate(times))
+        places = np.linspace(0, len(ordered), n_blocks + 1).astype(int)[1:-1]
+        return cls(np.unique(ordered[places]))
+
+    def side(self, time: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(T,) 0 or 1."""
+        block = np.searchsorted(self.borders, time, side="right")
+        return np.bitwise_count(block).astype(np.int64) % 2
+
+
+@dataclass(frozen=True, slots=True)
+class ByTime:
+    """The classifier that has not seen a window: each side is read by the one that was trained on the other.
+
+    Attributes
+    ----------
+    sides
+        Which window is on which.
+    readers
+        For windows that end on side 0, and on side 1.
+    """
+
+    sides: TimeSides
+    readers: tuple[WindowDoubt, WindowDoubt]
+
+    def doubt(self, windows: NDArray[np.float32], ends: NDArray[np.int64], *, has_parts: bool = False) -> Doubt:
+        """As `WindowDoubt` has it."""
+        side = self.sides.side(ends)
+        score = np.empty(len(windows))
+        parts = np.empty(windows.shape) if has_parts else None
+        for number, reader in enumerate(self.readers):
+            own = np.flatnonzero(side == number)
+            if len(own):
+                found = reader.doubt(windows[own], ends[own], has_parts=has_parts)
+                score[own] = found.score
+                if parts is not None and found.parts is not None:
+                    parts[own] = found.parts
+        return Doubt(score, parts)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassErrors:
+    """How unsure a classifier is of windows, as a channel beside the errors of a linear part.
+
+    With a grid the classifier reads the windows that end on the first row of a slot of absolute time, and its word
+    holds for the rows that follow. A row without such a window, as at the beginning of a segment, is read itself.
+
+    Without a linear part the window errors are the classifier's own: its doubt, bent to be positive, shared out among
+    the sensors by what their cells have to do with it. To these comes the mean square of what lies more than 5
+    deviations from a sensor's centre, since a classifier is the surer the further away from all it has seen a window is
+    (Hein et al. 2019). It expects no value: in place of one stands the centre of each sensor, and the newest errors
+    have the size of the window's.
+
+    Attributes
+    ----------
+    reader
+        The classifier.
+    length
+        Rows per window.
+    pca, autoregression
+        The linear part; None for a classifier alone.
+    grid
+        Where it reads; None: every window.
+    read_every
+        Rows that a slot usually has; a reading holds for twice as many at most.
+    """
+
+    reader: WindowDoubt
+    length: int
+    pca: WindowPCA | None
+    autoregression: RidgeAutoregression | None
+    grid: TimeGrid | None = None
+    read_every: int = 1
+
+    def __post_init__(self) -> None:
+        if (self.grid is None) != (self.read_every == 1):
+            raise UsageError("a classifier that does not read every row needs a grid, and only such a one")
+        if self.grid is not None and self.linear_part is None:
+            raise UsageError("a classifier without a linear part must read every row")
+
+    @property
+    def linear_part(self) -> LinearErrors | None:
+        """The linear part by itself."""
+        if self.pca is None or self.autoregression is None:
+            return None
+        return LinearErrors(self.pca, self.autoregression)
+
+    @property
+    def held_rows(self) -> int:
+        """Rows after a reading for which it holds at most."""
+        return 0 if self.grid is None else 2 * self.read_every
+
+    @property
+    def context_rows(self) -> int:
+        """Rows before a row that its errors depend on; that a row begins a slot shows in the row before it."""
+        lags = 0 if self.autoregression is None else self.autoregression.lags
+        return max(self.length - 1 + self.held_rows, lags)
+
+    def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_], time: NDArray[np.int64]) -> SensorErrors:
+        row = np.arange(len(rows))
+        return self.errors_at(rows, usable, time, row, row)
+
+    def errors_at(
+        self,
+        rows: NDArray[np.float32],
+        usable: NDArray[np.bool_],
+        time: NDArray[np.int64],
+        at: NDArray[np.int64],
+        age: NDArray[np.int64],
+    ) -> SensorErrors:
+        """As `StackedErrorModel` has it."""
+        linear = self.linear_part
+        if linear is None:
+            return self._alone(rows, usable, time, at, age)
+        found = linear.errors_at(rows, usable, time, at, age)
+        channel = np.full((len(at), 1), np.nan)
+        is_whole = age >= self.length - 1
+        reading = self._readings(time, at, age)[is_whole]
+        ends, which = np.unique(reading, return_inverse=True)
+        score = np.empty(len(ends))
+        windows = window_view(rows, self.length)
+        for first in range(0, len(ends), SCORING_WINDOWS):
+            some = slice(first, first + SCORING_WINDOWS)
+            score[some] = self.reader.doubt(windows[ends[some] - (self.length - 1)], time[ends[some]]).score
+        channel[is_whole, 0] = score[which]
+        return replace(found, channels=channel)
+
+    def _readings(self, time: NDArray[np.int64], at: NDArray[np.int64], age: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(n,) the last row of the window that is read for each of the rows ``at``."""
+        if self.grid is None:
+            return at
+        slot = slot_starts(self.grid, time, at, age, self.held_rows)[at]
+        is_whole = (slot >= 0) & (age - (at - slot) >= self.length - 1)
+        return np.where(is_whole, slot, at)
+
+    def _alone(
+        self,
+        rows: NDArray[np.float32],
+        usable: NDArray[np.bool_],
+        time: NDArray[np.int64],
+        at: NDArray[np.int64],
+        age: NDArray[np.int64],
+    ) -> SensorErrors:
+        shape = (len(at), rows.shape[1])
+        window, newest, channel = np.full(shape, np.nan), np.full(shape, np.nan), np.full((len(at), 1), np.nan)
+        expected = np.full(shape, np.nan, np.float32)
+        whole = np.flatnonzero(age >= self.length - 1)
+        if len(whole):
+            windows, known = window_view(rows, self.length), window_view(usable, self.length)
+        for first in range(0, len(whole), SCORING_WINDOWS):
+            some = whole[first : first + SCORING_WINDOWS]
+            start = at[some] - (self.length - 1)
+            found = self.reader.doubt(windows[start], time[at[some]], has_parts=True)
+            amount = np.logaddexp(0.0, found.score)[:, None] * _shares(found.parts)  # (n, C)
+            amount += (np.maximum(np.abs(windows[start]) - KNEE, 0.0, dtype=np.float64) ** 2).mean(axis=1)
+            channel[some, 0], expected[some] = found.score, 0.0
+            window[some] = np.where(known[start].any(axis=1), amount, np.nan)
+            newest[some] = np.where(usable[at[some]], np.copysign(np.sqrt(amount), rows[at[some]]), np.nan)
+        return SensorErrors(window, newest, expected, np.full(shape, np.nan), window, channels=channel)
+
+
+def _shares(parts: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """(N, C) shares of sensors that sum to 1, from those of cells (N, L, C); filled cells are read as any other."""
+    if parts is None:
+        raise TypeError("the classifier gave no parts of cells")
+    amount = parts.sum(axis=1)  # (N, C)
+    total = amount.sum(axis=1, keepdims=True)
+    return np.asarray(np.where(total > 0.0, amount / np.where(total > 0.0, total, 1.0), 1.0 / amount.shape[1]))
