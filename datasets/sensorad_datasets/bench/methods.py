@@ -218,9 +218,14 @@ def _product(model: str, **options: Any) -> Callable[[int], Detector]:
 
 
 def _all_methods() -> dict[str, Method]:
-    networks = ("lstm", "transformer")
+    networks = ("lstm", "transformer", "variational", "adversarial")
     methods = [
         Method("linear", "the product's default", detector=_product("linear")),
+        Method("ensemble", "unlike models of long and short windows together", True, _product("ensemble")),
+        Method("shape", "nearest of typical windows, beside the linear part", True, _product("shape")),
+        Method("shape-alone", "nearest of typical windows", True, _product("shape", linear_part=None)),
+        Method("cross", "each sensor by a network from all others, beside the linear part", True, _product("cross")),
+        Method("cross-alone", "each sensor by a network from all others", True, _product("cross", linear_part=None)),
         *(Method(name, f"{name} on what the linear part leaves", True, _product(name)) for name in networks),
         *(
             Method(f"{name}-alone", f"the {name} network without a linear part", True, _product(name, linear_part=None))

@@ -25,8 +25,12 @@ __all__ = [
 ]
 
 PAIRS: tuple[tuple[str, str], ...] = (
+    ("ensemble", "linear"),
+    ("shape", "linear"),
     ("lstm", "linear"),
     ("transformer", "linear"),
+    ("cross", "linear"),
+    ("cross-alone", "linear"),
     ("lstm", "lstm-untrained-alone"),
     ("transformer", "transformer-untrained-alone"),
     ("lstm-alone", "lstm-untrained-alone"),

@@ -29,6 +29,7 @@ NOTES = {
     "msl": "Labels are coarse and disputed.",
     "smap": "Labels are coarse and disputed.",
     "cwru": "The level of the vibration alone tells the recordings apart: a smoke test.",
+    "nonlinear": "Simulated: faults break relations between sensors that no straight line describes, and nothing else.",
     "ai4i2020": "Rows are independent products: methods that look back in time have nothing to see.",
     "cmapss_fd001": "No published label: at most 30 flights left counts as anomalous, more than 125 as normal.",
 }

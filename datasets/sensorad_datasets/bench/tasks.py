@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sensorad.errors import UsageError
 
 from ..loaders import SET_NAMES, list_series, load_series
+from ..nonlinear_plant import load_nonlinear
 from ..series import BenchmarkSeries
 from ..storage import data_root
 from .measures import measure
@@ -23,6 +24,7 @@ from .tep import NORMAL, run_tep
 
 __all__ = [
     "BENCH_SETS",
+    "NONLINEAR",
     "PLANT",
     "QUICK_SERIES",
     "TEP",
@@ -34,9 +36,10 @@ __all__ = [
 ]
 
 PLANT = "plant"
+NONLINEAR = "nonlinear"
 TEP = "tep"
-BENCH_SETS: tuple[str, ...] = (*SET_NAMES, PLANT)
-"""Everything that can be measured: the sets with loaders, and the simulated plant, which needs no data."""
+BENCH_SETS: tuple[str, ...] = (*SET_NAMES, PLANT, NONLINEAR)
+"""Everything that can be measured: the sets with loaders, and the simulated plants, which need no data."""
 
 QUICK_SERIES = 3
 
@@ -157,6 +160,8 @@ def _run_series(task: Task, name: str, root: str | Path | None) -> dict[str, Any
 
 @lru_cache(maxsize=1)
 def _series(set_name: str, name: str, root: str | Path | None) -> BenchmarkSeries:
+    if set_name == NONLINEAR:
+        return load_nonlinear(int(name.removeprefix(f"{NONLINEAR}-")))
     return load_series(set_name, name, root)
 
 
@@ -168,7 +173,7 @@ def _labels(set_name: str, root: str | Path | None) -> tuple[tuple[str, NDArray[
 def _tasks_of(
     set_name: str, methods: Sequence[str], n_seeds: int, root: str | Path | None, quick: bool
 ) -> Iterator[Task]:
-    names = [] if set_name == PLANT else list_series(set_name, root)
+    names = [] if set_name in (PLANT, NONLINEAR) else list_series(set_name, root)
     is_lonely = len(names) < 2
     if quick and set_name != TEP:
         names = names[:: max(1, len(names) // QUICK_SERIES)][:QUICK_SERIES]
@@ -178,6 +183,9 @@ def _tasks_of(
             # A seed of the plant is another plant, so methods without randomness have several as well.
             if method.detector is not None:
                 yield from (Task(PLANT, (f"plant-{seed}",), method.name, seed) for seed in range(n_seeds))
+        elif set_name == NONLINEAR:
+            if method.name != CLOCK:
+                yield from (Task(NONLINEAR, (f"{NONLINEAR}-{seed}",), method.name, seed) for seed in range(n_seeds))
         elif set_name == TEP:
             if method.name != CLOCK:
                 faults = tuple(name for name in names if name != NORMAL)
