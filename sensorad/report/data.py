@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.detectability import DetectabilityCard
 from sensorad.errors import UsageError
 from sensorad.report.checks import check_bands, check_calibration, check_names, check_normal_ranges, check_stale
 from sensorad.report.timeline import Timeline
@@ -80,6 +81,8 @@ class ReportData:
         Whether the calibration still describes normal operation: ``is_stale``, ``statement``, ``since`` (ISO 8601
         text or None) and ``weeks``, each with ``start`` (milliseconds since 1970 in UTC), ``n_events``, ``upper``
         (the most that chance explains) and ``days`` (machine-days observed). Empty where nobody looked.
+    detectability : DetectabilityCard, optional
+        The smallest fault that the detector finds, by sensor and kind.
     runtime : mapping
         Facts about the run; keys ending in ``_seconds`` and ``_bytes`` are shown with their unit.
     notes, warnings : sequence of str
@@ -109,6 +112,7 @@ class ReportData:
     calibration_scores: NDArray[np.float64] | None = None
     calibration: Mapping[str, Any] = field(default_factory=dict)
     stale: Mapping[str, Any] = field(default_factory=dict)
+    detectability: DetectabilityCard | None = None
     runtime: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     warnings: Sequence[str] = ()

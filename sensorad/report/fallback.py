@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
+from sensorad.detectability import summary_lines
 from sensorad.report.data import ReportData
 
 __all__ = ["render_fallback"]
@@ -34,6 +35,9 @@ def render_fallback(data: ReportData, payload: Mapping[str, Any]) -> str:
     if payload["threshold"].get("statement"):
         parts.append(f"<p>{escape(str(payload['threshold']['statement']))}</p>")
     parts += [f"<p>{escape(note)}</p>" for note in (*payload["warnings"], *payload["notes"])]
+    if data.detectability is not None:
+        rows = "".join(f"<li>{escape(a)}: {escape(b)}</li>" for a, b in summary_lines(data.detectability))
+        parts.append(f"<p>The smallest faults that it would find:</p><ul>{rows}</ul>")
     if payload["events"]:
         head = "".join(f"<th>{name}</th>" for name in ("Start (UTC)", "End (UTC)", "Kind", "Severity", "Sensors"))
         body = "".join(_row(event, payload["sensors"]) for event in payload["events"][:MAX_ROWS])

@@ -39,12 +39,13 @@ _SCRIPTS = (
     "what-if.js",
     "tail.js",
     "calibration.js",
+    "detectability.js",
     "model.js",
     "main.js",
 )
 """In this order they make one script; each is documented in its first lines."""
 
-_STYLES = ("base.css", "parts.css", "calibration.css")
+_STYLES = ("base.css", "parts.css", "calibration.css", "detectability.css")
 
 
 def render_report(data: ReportData) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sensorad.report.calibration import CAP_DAYS, pack_budget, pack_calibration, pack_histogram, pack_stale
 from sensorad.report.data import ReportData
+from sensorad.report.detectability import pack_detectability
 from sensorad.report.packing import differences, milliseconds, number, numbers, plain, to_ms
 from sensorad.report.ranking import ranked_alarms, ranked_findings
 from sensorad.report.timeline import Timeline
@@ -88,6 +89,7 @@ def build_payload(data: ReportData) -> dict[str, Any]:
         "budget": pack_budget(data.threshold),
         "calibration": pack_calibration(data.calibration, notes),
         "stale": pack_stale(data.stale, notes),
+        "detectability": pack_detectability(data.detectability, notes),
         "notes": notes,
         "warnings": list(data.warnings),
     }

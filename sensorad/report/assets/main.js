@@ -8,6 +8,7 @@ function navigation(sections) {
     sensors: "Sensors",
     quality: "Data quality",
     threshold: "Alarm line",
+    detectability: "Detectability",
     model: "Model",
   };
   return h(
@@ -47,6 +48,7 @@ function start() {
     sensorsSection(),
     qualitySection(),
     thresholdSection(),
+    detectabilitySection(),
     modelSection(),
   ].filter(Boolean);
   document.getElementById("top").append(...[staleBanner(), pageHeader(), navigation(sections)].filter(Boolean));
