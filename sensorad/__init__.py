@@ -34,6 +34,7 @@ from sensorad.errors import (
 )
 
 if TYPE_CHECKING:
+    from sensorad.detectability import DetectabilityCard, detectability_card
     from sensorad.detector import Detector, load
     from sensorad.events import EventRule
     from sensorad.logs import LogFormat, SensorLog
@@ -44,6 +45,7 @@ __all__ = [
     "ArtefactError",
     "Budget",
     "DataError",
+    "DetectabilityCard",
     "Detector",
     "EventRule",
     "LogFormat",
@@ -56,6 +58,7 @@ __all__ = [
     "TooLittleDataError",
     "TrainingError",
     "UsageError",
+    "detectability_card",
     "load",
 ]
 
@@ -63,11 +66,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Budget": "sensorad.thresholds",
+    "DetectabilityCard": "sensorad.detectability",
     "Detector": "sensorad.detector",
     "EventRule": "sensorad.events",
     "LogFormat": "sensorad.logs",
     "SensorLog": "sensorad.logs",
     "Stream": "sensorad.streaming",
+    "detectability_card": "sensorad.detectability",
     "load": "sensorad.detector",
 }
 

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from math import inf
 from typing import Any
 
 from sensorad.errors import UsageError, unknown_name
+from sensorad.members import MOST_MEMBERS, longest_window, member_settings, usual_members
 from sensorad.models import model_kind
 from sensorad.scoring import scheme_class
 from sensorad.scoring.network_reading import Encoding, Reading
+from sensorad.training.settings import LEAST_EXPOSED_ROWS, check_augment, check_fault_kinds, named_sensors
 
-__all__ = ["EXPOSURES", "DetectorConfig"]
+__all__ = ["CLASS_SCORES", "EXPOSURES", "LABELS", "TRANSFORM_SCORES", "DetectorConfig"]
 
-EXPOSURES = ("repair", "hinge", "head")
+EXPOSURES = ("repair", "hinge", "head", "uniform")
 """Ways in which synthetic faults enter the training."""
+
+LABELS = ("machine", "mode", "transform")
+"""Where the labels of a classifier come from."""
+
+CLASS_SCORES = ("msp", "entropy", "energy")
+"""How a classifier is scored that was trained on labels of the log; the first is the default."""
+
+TRANSFORM_SCORES = ("log_probability", "circular")
+"""The same where labels are transforms of windows."""
 
 SHORTEST_WINDOW = 8
 """Rows of the shortest window that is chosen unasked."""
@@ -46,19 +57,32 @@ class DetectorConfig:
     objective
         Name of the training objective; None takes the model's default.
     augment
-        Names of augmentations of training windows, in their order; see `sensorad.augment.AUGMENTATIONS`.
+        Augmentations of training windows, in their order: names of `sensorad.augment.AUGMENTATIONS`, or the plain
+        values of one with settings of its own.
     augment_exclude
-        Sensors that augmentations leave alone.
+        Sensors that augmentations leave alone, besides those with no more than two values.
     mixup
-        alpha of the mixup of training windows; 0 = off.
+        alpha of the mixup of training windows of one operating mode; 0 = off.
     exposure
-        How synthetic faults enter the training: "repair", "hinge" or "head"; None = not at all.
+        How synthetic faults enter the training: "repair" (networks learn to undo them), "hinge" (networks learn to
+        rebuild them worse), "head" (beside any model, something of its own learns to tell them from normal windows),
+        of a classifier "uniform"; None = not at all. Faults need windows of 8 rows: members of an ensemble with shorter
+        ones learn without.
     exposure_kinds
         Families of faults to train on; none named = all.
     members
-        Settings of each member of an ensemble that differ from those of the whole; none given = the usual ones.
+        Settings of each member of an ensemble that differ from those of the whole (`MEMBER_SETTINGS`), "model" among
+        them; none given = the usual ones (`sensorad.members`).
+    labels
+        Classifiers: what they tell apart, "machine", "mode" or "transform" (which transform was applied to a window);
+        None takes modes where the log has some, else machines, else transforms.
+    class_score
+        Classifiers: how unsure they are, "msp", "entropy" or "energy", with transforms "log_probability" or
+        "circular" (of windows that were rolled by quarters); None takes the first that fits.
+    label_smoothing
+        Classifiers: share of each label that is spread evenly over all classes.
     epochs, time_limit_seconds
-        Limits of each training run; epochs 0 leaves a network untrained.
+        Limits of each training run; epochs 0 leaves a network untrained. The networks of an ensemble share the time.
     stride
         Rows between training windows; None = a quarter of a window at most, less where the log is short.
     network
@@ -93,12 +117,15 @@ class DetectorConfig:
     penalty: float = 1.0
     folds: int = 4
     objective: str | None = None
-    augment: tuple[str, ...] = ()
+    augment: tuple[str | Mapping[str, Any], ...] = ()
     augment_exclude: tuple[str, ...] = ()
     mixup: float = 0.0
     exposure: str | None = None
     exposure_kinds: tuple[str, ...] = ()
     members: tuple[Mapping[str, Any], ...] = ()
+    labels: str | None = None
+    class_score: str | None = None
+    label_smoothing: float = 0.0
     epochs: int | None = None
     time_limit_seconds: float | None = None
     stride: int | None = None
@@ -139,12 +166,27 @@ class DetectorConfig:
             raise UsageError("the linear model is nothing without its linear part", hint="choose a network")
         if self.model == "linear" and self.objective is not None:
             raise UsageError("the linear model has no training objective", hint="leave --objective out")
+        if self.objective is not None and not model_kind(self.model).reads_windows:
+            raise UsageError(f"the {self.model} model has one training objective only", hint="leave --objective out")
         self._check_reading()
+        self._check_classes()
 
     @property
     def length(self) -> int:
-        """Rows per window."""
-        return self.window if self.window is not None else model_kind(self.model).length
+        """Rows per window; the longest of an ensemble."""
+        usual = max(model_kind(self.model).length, longest_window(self.members))
+        return self.window if self.window is not None else usual
+
+    @property
+    def each_member(self) -> tuple[DetectorConfig, ...]:
+        """The whole settings of each member of an ensemble, with a seed of its own."""
+        members = self.members or usual_members(self.length, self.has_linear_part)
+        if len(members) > MOST_MEMBERS:
+            raise UsageError(f"an ensemble has at most {MOST_MEMBERS} members, got {len(members)}")
+        said = [member_settings(member, at, self.length, self.random_state) for at, member in enumerate(members)]
+        n_trained = sum(model_kind(settings["model"]).is_trained for settings in said)
+        seconds = None if self.time_limit_seconds is None else self.time_limit_seconds / max(1, n_trained)
+        return tuple(self._member(settings, seconds) for settings in said)
 
     @property
     def reading_rows(self) -> int:
@@ -181,9 +223,14 @@ class DetectorConfig:
         >>> DetectorConfig().fitted_to(n_rows=500, n_sensors=52).length
         9
         """
-        if self.window is not None:
-            return self
-        return replace(self, window=int(min(self.length, max(SHORTEST_WINDOW, n_rows // max(1, n_sensors)))))
+        length = self.length
+        if self.window is None:
+            shortest = max(SHORTEST_WINDOW, longest_window(self.members))
+            length = int(min(length, max(shortest, n_rows // max(1, n_sensors))))
+        members = self.members
+        if model_kind(self.model).family == "ensemble":
+            members = members or usual_members(length, self.has_linear_part)
+        return replace(self, window=length, members=members)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -203,12 +250,13 @@ class DetectorConfig:
 
     @property
     def _is_network(self) -> bool:
-        return model_kind(self.model).build is not None
+        return model_kind(self.model).is_trained
 
     @property
     def _may_skip_rows(self) -> bool:
         """Something else than the network speaks in every row."""
-        return self._is_network and self.has_linear_part and self.score != "mahalanobis" and self.encoding == "windows"
+        reads = self._is_network and model_kind(self.model).reads_windows
+        return reads and self.has_linear_part and self.score != "mahalanobis" and self.encoding == "windows"
 
     def _check_training(self) -> None:
         if not isinstance(self.mixup, int | float) or isinstance(self.mixup, bool) or not 0.0 <= self.mixup < inf:
@@ -219,8 +267,46 @@ class DetectorConfig:
             raise UsageError(
                 "families of faults were named, but there is no exposure to them", hint="exposure='repair'"
             )
+        check_augment(self.augment)
+        check_fault_kinds(self.exposure_kinds)
+        if self.augment_exclude and not self.augment:
+            raise UsageError("sensors were excluded from augmentations, but there are none", hint="set augment as well")
+        self._check_exposure()
         if self.members and model_kind(self.model).family != "ensemble":
             raise UsageError(f"only an ensemble has members, not {self.model}", hint='model="ensemble"')
+        if model_kind(self.model).family == "ensemble":
+            if self.network:
+                raise UsageError("an ensemble has no network of its own", hint="give the settings in its members")
+            _ = self.each_member  # each is checked as a whole
+
+    def _member(self, settings: Mapping[str, Any], seconds: float | None) -> DetectorConfig:
+        """These settings with those of a member."""
+        changes: dict[str, Any] = {"members": (), "time_limit_seconds": seconds}
+        if self.exposure == "head" or settings["window"] < LEAST_EXPOSED_ROWS:  # a head is that of the whole
+            changes |= {"exposure": None, "exposure_kinds": ()}
+        return replace(self, **(changes | dict(settings)))
+
+    def check_sensors(self, names: Sequence[str]) -> None:
+        """Raise `UsageError` for a sensor that is named here and is none of those of a log."""
+        for name in (*self.augment_exclude, *named_sensors(self.augment)):
+            if name not in names:
+                raise unknown_name("sensor", name, names)
+
+    def _check_exposure(self) -> None:
+        kind = model_kind(self.model)
+        learns_windows = kind.is_trained and kind.reads_windows
+        if not learns_windows and (self.augment or self.mixup or self.exposure in ("repair", "hinge")):
+            raise UsageError(
+                f"a {self.model} model is not trained on batches of windows: it has no augmentation, mixup, repair or "
+                "hinge",
+                hint="choose a network, or exposure='head', which goes with any model",
+            )
+        if self.exposure and (self.window or LEAST_EXPOSED_ROWS) < LEAST_EXPOSED_ROWS:
+            raise UsageError(f"faults need windows of {LEAST_EXPOSED_ROWS} rows or more, got {self.window}")
+        if self.exposure == "head" and self.score != "fused":
+            raise UsageError(f"score {self.score!r} does not listen to a head", hint="leave score at 'fused'")
+        if any(isinstance(member, Mapping) and member.get("exposure") == "head" for member in self.members):
+            raise UsageError("a head is that of the whole ensemble", hint="say exposure='head' outside of members")
 
     def _check_reading(self) -> None:
         if self.encoding not in ("windows", "carried"):
@@ -236,3 +322,36 @@ class DetectorConfig:
                 "a network that skips rows needs a linear part that scores them, and a score of windows",
                 hint='leave read_every out, or use a linear part and another score than "mahalanobis"',
             )
+
+    def _check_classes(self) -> None:
+        is_classifier = model_kind(self.model).family == "classifier"
+        for name, known in (("labels", LABELS), ("class_score", (*CLASS_SCORES, *TRANSFORM_SCORES))):
+            value = getattr(self, name)
+            if value not in (None, *known):
+                raise unknown_name(name, str(value), known)
+        smoothing = self.label_smoothing
+        if not isinstance(smoothing, int | float) or isinstance(smoothing, bool) or not 0.0 <= smoothing < 1.0:
+            raise UsageError(f"label_smoothing must be in [0, 1), got {smoothing!r}")
+        if not is_classifier:
+            if self.labels or self.class_score or self.label_smoothing or self.exposure == "uniform":
+                raise UsageError(
+                    f"labels, class_score, label_smoothing and exposure 'uniform' are of classifiers, not {self.model}",
+                    hint='model="classifier"',
+                )
+            return
+        if self.exposure in ("repair", "hinge"):
+            raise UsageError(f"a classifier rebuilds nothing: there is no {self.exposure}", hint="exposure='uniform'")
+        if self.augment:
+            raise UsageError("a classifier is trained without augmentations", hint="leave augment out")
+        if self.objective not in (None, "classification", "consistency"):
+            raise unknown_name("objective of a classifier", str(self.objective), ("classification", "consistency"))
+        if self.objective == "consistency" and not self.mixup:
+            raise UsageError("consistency is about mixtures", hint="set mixup as well")
+        if self.labels is not None and self.class_score is not None:
+            is_made = self.labels == "transform"
+            fitting = TRANSFORM_SCORES if is_made else CLASS_SCORES
+            if self.class_score not in fitting:
+                raise UsageError(
+                    f"class_score {self.class_score!r} does not go with labels {self.labels!r}",
+                    hint=f"one of {', '.join(fitting)}",
+                )

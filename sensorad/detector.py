@@ -31,11 +31,13 @@ from sensorad.scoring import FusedScheme, ScoringEngine, context_rows
 from sensorad.starting import started
 from sensorad.streams import Streams
 from sensorad.thresholds import Budget, BudgetThreshold, ReturnPeriods, ThresholdMethod, ThresholdResult
+from sensorad.training.settings import plain_names, plain_steps
 from sensorad.types import SensorSchema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from sensorad.augment import Augmentation
     from sensorad.scoring.torch_windows import Precision
 
 __all__ = ["Detector", "load"]
@@ -57,6 +59,18 @@ class Detector(LogScoring, Recalibration, Streams):
         Networks: "plain", "denoising" or "masked"; None takes the model's default.
     linear_part
         Networks: None runs the network alone, as published.
+    augment, augment_exclude
+        Networks: augmentations of training windows, by name or as ready `Augmentation` objects, and sensors that they
+        leave alone.
+    mixup
+        Networks: alpha of the mixup of training windows; 0 = off.
+    exposure, exposure_kinds
+        Exposure to synthetic faults: "repair" or "hinge" (networks), "head" (any model); the families of faults, all
+        unless named.
+    labels, class_score, label_smoothing
+        Classifiers: what they tell apart ("machine", "mode" or "transform"), how their doubt is measured ("msp",
+        "entropy" or "energy"; "log_probability" or "circular"), and the share of each label that is spread over all
+        classes.
     window
         Rows per window.
     epochs, time_limit_seconds
@@ -109,6 +123,14 @@ class Detector(LogScoring, Recalibration, Streams):
         score: str = "fused",
         objective: str | None = None,
         linear_part: str | None = "default",
+        augment: Sequence[str | Mapping[str, Any] | Augmentation] = (),
+        augment_exclude: Sequence[str] = (),
+        mixup: float = 0.0,
+        exposure: str | None = None,
+        exposure_kinds: Sequence[str] = (),
+        labels: str | None = None,
+        class_score: str | None = None,
+        label_smoothing: float = 0.0,
         window: int | None = None,
         epochs: int | None = None,
         time_limit_seconds: float | None = None,
@@ -125,6 +147,14 @@ class Detector(LogScoring, Recalibration, Streams):
             score=score,
             objective=objective,
             has_linear_part=linear_part is not None,
+            augment=plain_steps(augment),
+            augment_exclude=plain_names("augment_exclude", augment_exclude),
+            mixup=mixup,
+            exposure=exposure,
+            exposure_kinds=plain_names("exposure_kinds", exposure_kinds),
+            labels=labels,
+            class_score=class_score,
+            label_smoothing=label_smoothing,
             window=window,
             epochs=epochs,
             time_limit_seconds=time_limit_seconds,
@@ -198,6 +228,7 @@ class Detector(LogScoring, Recalibration, Streams):
         source = log if isinstance(log, SortedLog) else SortedLog(SensorLog(log, wanted, schema=start.schema))
         if start.schema is not None and source.schema.names != start.schema.names:
             raise SchemaError(f"expected a log opened for the sensors {start.schema.names}, got {source.schema.names}")
+        self.config.check_sensors(source.schema.names)
         rows = read_normal_rows(source.blocks(), source.schema, start.config.length, start.pretrained)
         config = start.config.fitted_to(rows.n_rows, len(rows.scaler.used_positions))
         learned = learn(rows, config, checkpoint=checkpoint, progress=progress)
@@ -212,7 +243,7 @@ class Detector(LogScoring, Recalibration, Streams):
         self.schema_ = source.schema
         self.format_ = _settled_format(source)
         known = rows.autocovariance(max(config.length, config.lags + 1))
-        arrays = model_arrays(config.model, rows.scaler, rows.imputer, learned.model, known)
+        arrays = model_arrays(config, rows.scaler, rows.imputer, learned.model, known)
         self._parts = ModelParts(config, len(self.schema_), arrays, rows.timing.step_seconds)
         self._timing, self._context_rows = rows.timing, None
         self.quality_limits_ = rows.quality

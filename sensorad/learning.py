@@ -11,7 +11,7 @@ import numpy as np
 from sensorad.config import DetectorConfig
 from sensorad.data import Timing
 from sensorad.events import EventRule
-from sensorad.families import Progress, family_of
+from sensorad.families import Progress, family_for
 from sensorad.normal_rows import NormalRows
 from sensorad.scoring import ErrorModel, Scheme, SensorErrors, scheme_class
 from sensorad.scoring.crossfit import Fold, blocked_folds, out_of_fold_errors
@@ -60,7 +60,7 @@ def learn(
     length = config.length
     n_folds = config.folds if rows.n_rows >= 10 * length else 2
     folds = blocked_folds(rows.stretches, n_folds, margin=length)
-    trained = family_of(config.model).learn(rows, folds, config, checkpoint=checkpoint, report=report)
+    trained = family_for(config).learn(rows, folds, config, checkpoint=checkpoint, report=report)
     report("scoring, out of fold", 0.0)
     errors = out_of_fold_errors(rows.stretches, folds, trained.fold_model)
     noise = rows.scaler.noise[rows.scaler.used_positions]

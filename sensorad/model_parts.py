@@ -14,7 +14,7 @@ from sensorad.artefact import ArraySpec, check_arrays, weights_hash
 from sensorad.config import DetectorConfig
 from sensorad.data import GaussianImputer, SensorScaler
 from sensorad.errors import ArtefactError, UsageError
-from sensorad.families import Runtime, family_of
+from sensorad.families import Runtime, family_for
 from sensorad.models import model_kind
 from sensorad.models.autocovariance import AutoCovariance
 from sensorad.pretrained import Pretrained
@@ -94,7 +94,7 @@ class ModelParts:
     @cached_property
     def _frame(self) -> tuple[SensorScaler, GaussianImputer]:
         """Everything but the model."""
-        family = family_of(self.config.model)
+        family = family_for(self.config)
         known = {name: array for name, array in self.arrays.items() if not family.own(name)}
         n_used = self._n_used
         specs = _frame_specs(self.n_sensors, n_used) | family.specs(self.config, n_used)
@@ -123,7 +123,7 @@ class ModelParts:
             raise UsageError(
                 "this detector was fitted by an earlier version and cannot be started from", hint="fit it again"
             )
-        family = family_of(self.config.model)
+        family = family_for(self.config)
         network = {name: array for name, array in self.arrays.items() if family.own(name)}
         return Pretrained(self.scaler, self.autocovariance, network)
 
@@ -144,18 +144,24 @@ class ModelParts:
             key = ""  # it makes no difference
         if key in self._models:
             return self._models[key]
-        model = family_of(self.config.model).built(self.config, self._n_used, self.arrays, runtime)
-        if not isinstance(getattr(model, "network", None), NumpyLSTM):  # which serves one thread at a time
+        model = family_for(self.config).built(self.config, self._n_used, self.arrays, runtime)
+        inner = getattr(model, "base", model)
+        parts = (inner, *getattr(inner, "members", ()))
+        if not any(isinstance(getattr(part, "network", None), NumpyLSTM) for part in parts):  # for one thread at a time
             self._models[key] = model
         return model
 
 
 def model_arrays(
-    kind: str, scaler: SensorScaler, imputer: GaussianImputer, model: ErrorModel, known: AutoCovariance | None = None
+    config: DetectorConfig,
+    scaler: SensorScaler,
+    imputer: GaussianImputer,
+    model: ErrorModel,
+    known: AutoCovariance | None = None,
 ) -> dict[str, NDArray[Any]]:
     """All weights by name; ``known`` is kept for detectors that start from this one."""
     kept = {} if known is None else known.to_arrays(AUTOCOVARIANCE)
-    return {**scaler.to_arrays(), **imputer.to_arrays(), **family_of(kind).arrays(model), **kept}
+    return {**scaler.to_arrays(), **imputer.to_arrays(), **family_for(config).arrays(model), **kept}
 
 
 def _autocovariance_specs(n_used: int) -> dict[str, ArraySpec]:

@@ -38,6 +38,8 @@ class NormalRows:
         Machine of each stretch.
     modes : list of (T,) int32, or None
         Operating mode of each row of each stretch, a position in ``mode_names``; None in a log without modes.
+    sensors : tuple of str
+        Names of the sensors in use, the columns of the stretches.
     quality : QualityLimits
         How long sensors stand still or lack values when all is well.
     counts : dict of str to int
@@ -59,6 +61,7 @@ class NormalRows:
     counts: dict[str, int] = field(default_factory=dict)
     fingerprint: str = ""
     pretrained: Pretrained | None = None
+    sensors: tuple[str, ...] = ()
 
     @property
     def n_rows(self) -> int:
@@ -144,18 +147,23 @@ def read_normal_rows(
     if n_rows < needed:
         raise _too_little(n_rows, needed, length)
     imputer = GaussianImputer.fit([rows for _, _, rows, _ in pieces], [present for _, _, _, present in pieces])
+    has_modes = len(modes) == len(pieces)
     return NormalRows(
         scaler=scaler,
         imputer=imputer,
         timing=timing,
-        stretches=[Stretch(imputer.fill(rows, present), present, time) for _, time, rows, present in pieces],
+        stretches=[
+            Stretch(imputer.fill(rows, present), present, time, mode)
+            for (_, time, rows, present), mode in zip(pieces, modes if has_modes else [None] * len(pieces), strict=True)
+        ],
         machines=[code for code, _, _, _ in pieces],
-        modes=modes if len(modes) == len(pieces) else None,
+        modes=modes if has_modes else None,
         mode_names=max((rows.mode_names for rows in machines.values()), key=len),
         quality=QualityLimits.fit(machines.values(), schema, timing.step_seconds),
         counts=counts,
         fingerprint=digest.hexdigest(),
         pretrained=pretrained,
+        sensors=tuple(schema.names[position] for position in scaler.used_positions),
     )
 
 

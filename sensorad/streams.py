@@ -13,14 +13,15 @@ from sensorad.calibration import Calibration
 from sensorad.config import DetectorConfig
 from sensorad.data import Timing
 from sensorad.events import EventBuilder, QualityLimits, QualityMonitor
+from sensorad.models import model_kind
 from sensorad.scoring import ScoringEngine
 from sensorad.streaming import Stream
 from sensorad.types import SensorSchema
 
 __all__ = ["Streams"]
 
-IN_NUMPY = ("linear", "lstm")
-"""Models that run without torch as they are."""
+IN_NUMPY = ("cross", "linear", "lstm", "randnet", "shape")
+"""Models that run without torch as they are, and ensembles of them."""
 
 
 class Streams(ABC):
@@ -66,7 +67,7 @@ class Streams(ABC):
             Rows further than this ahead of their machine's newest are set aside until others agree with them.
         network
             Path of an ONNX file made of this detector (``sensorad export --part network``), which then runs its
-            network. None runs an LSTM in NumPy and a Transformer in torch.
+            network. None runs in NumPy what can run there (`IN_NUMPY`), and other networks in torch.
         on_conflict
             What to do with rows that share their time with the row before but differ from it, as for `engine`.
 
@@ -86,7 +87,7 @@ class Streams(ABC):
                 made["calibration"] = _calibration_hash(calibration)
             return made
 
-        runs = network if network is not None else "numpy" if self.config_.model in IN_NUMPY else "torch"
+        runs = network if network is not None else "numpy" if _is_in_numpy(self.config_) else "torch"
         stream = Stream(
             self.engine(on_conflict=on_conflict, network=runs),
             self.event_builder(),
@@ -98,6 +99,12 @@ class Streams(ABC):
         if state is not None:
             stream.restore(state)
         return stream
+
+
+def _is_in_numpy(config: DetectorConfig) -> bool:
+    if model_kind(config.model).family == "ensemble":
+        return all(member.model in IN_NUMPY for member in config.each_member)
+    return config.model in IN_NUMPY
 
 
 def _calibration_hash(calibration: Calibration) -> str:

@@ -101,8 +101,8 @@ class GaussianImputer:
             hole_filler.fill_rows(holes[first[length > depth] + depth])
         return filled
 
-    def _weights(self, present: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Regression of the missing cells of a row on the previous row and its present cells."""
+    def weights(self, present: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """(missing, C + present) regression of the missing cells of a row on the row before and its present cells."""
         n_sensors = len(present)
         known = np.concatenate([np.arange(n_sensors), n_sensors + np.flatnonzero(present)])
         missing = n_sensors + np.flatnonzero(~present)
@@ -187,5 +187,5 @@ class _HoleFiller:
     def _weights_for(self, present: NDArray[np.bool_]) -> NDArray[np.float64]:
         key = present.tobytes()
         if key not in self._weights:
-            self._weights[key] = self._imputer._weights(present)
+            self._weights[key] = self._imputer.weights(present)
         return self._weights[key]

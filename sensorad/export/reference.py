@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from sensorad.errors import UsageError
 from sensorad.models import WindowPCA
 from sensorad.scoring import LinearErrors, ScoringEngine
+from sensorad.scoring.centroid_errors import CentroidErrors
+from sensorad.scoring.ensemble_errors import EnsembleErrors
+from sensorad.scoring.exposed_errors import ExposedErrors
 from sensorad.scoring.network_errors import NetworkErrors, WindowNetwork
 
 __all__ = ["Reference"]
@@ -28,6 +31,8 @@ class Reference:
 
     def __init__(self, engine: ScoringEngine) -> None:
         model = engine.model
+        if isinstance(model, ExposedErrors):
+            model = model.base  # a head says nothing of what is expected
         self.scaler = engine.scaler
         self.pca: WindowPCA | None
         self.network: WindowNetwork | None = None
@@ -37,6 +42,11 @@ class Reference:
         elif isinstance(model, NetworkErrors):
             self.pca, self._rebuild = model.pca, model.rebuild
             self.network, self.gate = model.network, float(model.gate)
+        elif isinstance(model, EnsembleErrors | CentroidErrors):
+            raise UsageError(
+                f"{'an ensemble' if isinstance(model, EnsembleErrors) else 'a shape model'} has no ONNX form",
+                hint="export a single network, or the linear model",
+            )
         else:
             raise UsageError(
                 "a carried encoding is no function of one window, so there is nothing to export",

@@ -14,18 +14,20 @@ from sensorad.config import DetectorConfig
 from sensorad.errors import UsageError
 from sensorad.families.base import Arrays, Progress, Runtime, Trained
 from sensorad.families.linear import linear_arrays, linear_from_arrays, linear_part, linear_specs
+from sensorad.families.objectives import training_objective
 from sensorad.models import model_kind
 from sensorad.normal_rows import NormalRows
 from sensorad.scoring import ErrorModel
 from sensorad.scoring.carried_errors import CarriedErrors
-from sensorad.scoring.crossfit import Fold, Stretch
+from sensorad.scoring.crossfit import Fold
 from sensorad.scoring.network_errors import NetworkErrors, StoredNetwork, WindowNetwork
 from sensorad.scoring.numpy_lstm import NumpyLSTM
+from sensorad.scoring.numpy_randnet import NumpyRandNet
 
 if TYPE_CHECKING:
     from sensorad.scoring.network import NetworkPlan
 
-__all__ = ["NetworkFamily", "network_plan"]
+__all__ = ["NetworkFamily", "network_of", "network_plan"]
 
 DEFAULT_EPOCHS = 8
 """Longer training still lowers the loss, but what it then learns to rebuild is faults as well (docs/methods.md)."""
@@ -53,10 +55,10 @@ class NetworkFamily:
         from sensorad.scoring.network import cross_trained
 
         fold_model, model, records = cross_trained(
-            network_plan(config, rows.stretches, rows.timing.step_seconds),
+            network_plan(config, rows),
             folds,
             rows.stretches,
-            lambda fold: linear_part(fold, config),
+            lambda fold: linear_part(fold, config, rows.prior),
             checkpoint=checkpoint,
             progress=lambda what, epoch, n_epochs: report(what, epoch / n_epochs),
             fingerprint=rows.fingerprint,
@@ -85,38 +87,51 @@ class NetworkFamily:
     def built(self, config: DetectorConfig, n_used: int, arrays: Arrays, runtime: Runtime) -> ErrorModel:
         """As `Family.built`."""
         own = {name.removeprefix(PREFIX): array for name, array in arrays.items() if self.own(name)}
-        network = _network(config, n_used, own, runtime)
+        network = network_of(config, n_used, own, runtime)
         gate = float(arrays["gate"][0])
         return config.reading(runtime.step_seconds).errors(network, gate, *linear_from_arrays(config, arrays))
 
 
-def network_plan(config: DetectorConfig, stretches: Sequence[Stretch], step_seconds: float) -> NetworkPlan:
+def network_plan(config: DetectorConfig, rows: NormalRows) -> NetworkPlan:
     """How the network of ``config`` is built and trained on these rows."""
     from sensorad.scoring.network import NetworkPlan
-    from sensorad.training import TrainConfig, objective_from_name
+    from sensorad.training import TrainConfig
 
-    kind = model_kind(config.model)
-    n_rows = sum(len(stretch) for stretch in stretches)
     widest = max(1, config.length // 4)
-    stride = config.stride or int(np.clip(n_rows // LEAST_TRAINING_WINDOWS, 1, widest))
+    stride = config.stride or int(np.clip(rows.n_rows // LEAST_TRAINING_WINDOWS, 1, widest))
     return NetworkPlan(
         kind=config.model,
         length=config.length,
         settings=dict(config.network),
-        objective=objective_from_name(config.objective or kind.objective),
+        objective=training_objective(config, rows),
         training=TrainConfig(epochs=config.epochs or DEFAULT_EPOCHS, time_limit_seconds=config.time_limit_seconds),
         stride=stride,
         seed=config.random_state,
-        reading=config.reading(step_seconds),
+        reading=config.reading(rows.timing.step_seconds),
         device=config.device,
         is_trained=config.epochs != 0,
+        start=_start(rows),
     )
 
 
-def _network(config: DetectorConfig, n_used: int, own: Arrays, runtime: Runtime) -> WindowNetwork:
+def _start(rows: NormalRows) -> dict[str, NDArray[np.float32]]:
+    """Weights of the network that the fit starts from, by their own names."""
+    known = {} if rows.pretrained is None else rows.pretrained.network
+    return {name.removeprefix(PREFIX): array for name, array in known.items()}
+
+
+def network_of(config: DetectorConfig, n_used: int, own: Arrays, runtime: Runtime) -> WindowNetwork:
+    """The network with its ``own`` weights, run as it is asked to."""
+    if runtime.network != "torch" and model_kind(config.model).has_own_measure:
+        raise UsageError(
+            f"{config.model} is scored by a measure of its own, which torch alone computes",
+            hint='leave the network at "torch"; an ONNX file of it rebuilds windows and does not score them',
+        )
     if runtime.precision != "float32" and (runtime.network != "torch" or config.encoding == "carried"):
         raise UsageError(f"{runtime.precision} needs torch", hint="leave the precision at float32")
     if runtime.network == "numpy" or config.encoding == "carried":
+        if config.model == "randnet":
+            return NumpyRandNet.from_arrays(own, config.network, config.length * n_used)
         if config.model != "lstm":
             raise UsageError(
                 f"there is no NumPy version of the {config.model}", hint="export it to ONNX and name the file"

@@ -31,6 +31,13 @@ class ModelKind:
         Typed loosely, since this module must be importable without torch.
     family
         Name in the registry of families, which learns it.
+    has_networks
+        Networks are trained for it, though it has none of its own.
+    has_own_measure
+        Its network measures errors in a way of its own, which torch alone computes.
+    reads_windows
+        What is trained reads windows of rows: it may skip some, and there are objectives, augmentation, mixup and
+        exposure for it.
     """
 
     name: str
@@ -39,6 +46,14 @@ class ModelKind:
     objective: str = ""
     build: Callable[[int, int, Mapping[str, Any], Any], Any] | None = None
     family: str = "network"
+    has_networks: bool = False
+    has_own_measure: bool = False
+    reads_windows: bool = True
+
+    @property
+    def is_trained(self) -> bool:
+        """It learns in epochs."""
+        return self.build is not None or self.has_networks
 
 
 def _lstm(n_sensors: int, length: int, settings: Mapping[str, Any], generator: Any) -> Any:
@@ -53,12 +68,74 @@ def _transformer(n_sensors: int, length: int, settings: Mapping[str, Any], gener
     return TransformerAutoencoder(n_sensors, length, TransformerConfig.from_json(dict(settings)), generator)
 
 
+def _randnet(n_sensors: int, length: int, settings: Mapping[str, Any], generator: Any) -> Any:
+    from sensorad.models.randnet import RandNetAutoencoder
+    from sensorad.models.randnet_config import RandNetConfig
+
+    return RandNetAutoencoder(n_sensors, length, RandNetConfig.from_json(dict(settings)), generator)
+
+
+def _variational(n_sensors: int, length: int, settings: Mapping[str, Any], generator: Any) -> Any:
+    from sensorad.models.variational import VariationalAutoencoder, VariationalConfig
+
+    return VariationalAutoencoder(n_sensors, VariationalConfig.from_json(dict(settings)), generator)
+
+
+def _adversarial(n_sensors: int, length: int, settings: Mapping[str, Any], generator: Any) -> Any:
+    from sensorad.models.adversarial import AdversarialAutoencoder, AdversarialConfig
+
+    return AdversarialAutoencoder(n_sensors, AdversarialConfig.from_json(dict(settings)), generator)
+
+
+def _classifier(n_sensors: int, length: int, settings: Mapping[str, Any], generator: Any) -> Any:
+    from sensorad.models.window_classifier import WindowClassifier, WindowClassifierConfig
+
+    return WindowClassifier(n_sensors, WindowClassifierConfig.from_json(dict(settings)), generator)
+
+
 MODELS: Mapping[str, ModelKind] = MappingProxyType(
     {
         "linear": ModelKind("linear", "window-PCA and ridge autoregression across sensors", 30, family="linear"),
+        "ensemble": ModelKind(
+            "ensemble", "median of unlike models of windows, long and short", 30, family="ensemble", has_networks=True
+        ),
+        "shape": ModelKind("shape", "nearest of typical normal windows, by k-means", 30, family="shape"),
+        "classifier": ModelKind(
+            "classifier",
+            "how unsure a classifier of machines, modes or transforms is",
+            30,
+            "classification",
+            _classifier,
+            family="classifier",
+        ),
+        "cross": ModelKind(
+            "cross",
+            "each sensor as a network tells it from all others, beside the linear model",
+            30,
+            family="cross",
+            has_networks=True,
+            reads_windows=False,
+        ),
         "lstm": ModelKind("lstm", "LSTM encoder-decoder on what the linear model leaves", 30, "masked", _lstm),
         "transformer": ModelKind(
             "transformer", "Transformer encoder-decoder on patches of rows", 32, "masked", _transformer
+        ),
+        "randnet": ModelKind("randnet", "dense autoencoder with random connections", 30, "masked", _randnet),
+        "variational": ModelKind(
+            "variational",
+            "recurrent variational autoencoder, by reconstruction probability",
+            30,
+            "plain",
+            _variational,
+            has_own_measure=True,
+        ),
+        "adversarial": ModelKind(
+            "adversarial",
+            "recurrent autoencoder against a discriminator (GAN)",
+            30,
+            "plain",
+            _adversarial,
+            has_own_measure=True,
         ),
     }
 )

@@ -33,18 +33,23 @@ class Stretch:
         Which cells were measured.
     time : (T,) int64
         Nanoseconds since 1970.
+    mode : (T,) int32, optional
+        Operating mode of each row, as a number; None in a log without modes.
     """
 
     rows: NDArray[np.float32]
     usable: NDArray[np.bool_]
     time: NDArray[np.int64]
+    mode: NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def part(self, start: int, stop: int | None) -> Stretch:
         """Rows ``start`` to before ``stop``."""
-        return Stretch(self.rows[start:stop], self.usable[start:stop], self.time[start:stop])
+        part = slice(start, stop)
+        mode = None if self.mode is None else self.mode[part]
+        return Stretch(self.rows[part], self.usable[part], self.time[part], mode)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from sensorad.data import GaussianImputer, SensorScaler, Timing
 from sensorad.errors import ArtefactError
+from sensorad.scoring.absences import Absences
 from sensorad.scoring.arrivals import Arrivals, mark_repeated
 from sensorad.scoring.errors import ErrorModel, SensorErrors
 from sensorad.scoring.evidence import StepHistory
@@ -71,8 +72,10 @@ class ScoringEngine:
     on_conflict: str = "first"
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("gaps", "restarts", "equal", "conflicts"), 0))
     _memory: SegmentMemory = field(init=False, repr=False)
+    _absences: Absences | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._absences = Absences.of(self.imputer, self.model, self.scheme, self.length)
         self._memory = SegmentMemory(
             n_cells=len(self.scaler.is_used),
             n_used=len(self.scaler.used_positions),
@@ -188,6 +191,8 @@ class ScoringEngine:
         filled = self._filled(stack, parts, own, usable)
         seen = usable & ~is_blind[:, None] if is_blind.any() else usable
         errors = self._errors(stack, filled, seen, time)
+        if self._absences is not None and not seen.all():
+            errors = self._absences.quietened(errors, seen, stack.age, stack.at)
         history = self._history(parts, n_behind, errors)
         evidence = self.scheme.evidence(errors) if history is None else self.scheme.evidence(errors, history)
 

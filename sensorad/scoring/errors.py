@@ -21,6 +21,7 @@ __all__ = [
     "PredictionErrors",
     "SensorErrors",
     "StackedErrorModel",
+    "in_place",
 ]
 
 
@@ -45,6 +46,8 @@ class SensorErrors:
         Like ``window``, of each member of an ensemble.
     channels : (T, E) float64, optional
         What else a model measures of the window, no matter of which sensor; higher is more anomalous.
+    cross : (T, C) float64, optional
+        Mean square error lately of sensors as all others tell them, NaN where not judged: evidence of its own.
     """
 
     window: NDArray[np.float64]
@@ -54,6 +57,7 @@ class SensorErrors:
     linear: NDArray[np.float64]
     members: NDArray[np.float64] | None = field(default=None, kw_only=True)
     channels: NDArray[np.float64] | None = field(default=None, kw_only=True)
+    cross: NDArray[np.float64] | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.window)
@@ -139,13 +143,13 @@ class LinearErrors:
         values = by_sensor(rows)
         has_window = age >= self.pca.length - 1
         parts = projection_errors(values, usable, self.pca, at[has_window])
-        window, newest, expected = (_in_place(part, has_window) for part in parts)
+        window, newest, expected = (in_place(part, has_window) for part in parts)
         has_step = age >= self.autoregression.lags
-        step = _in_place(step_errors(values, usable, self.autoregression, at[has_step]), has_step)
+        step = in_place(step_errors(values, usable, self.autoregression, at[has_step]), has_step)
         return PredictionErrors(window, newest, expected, step, window, self.autoregression)
 
 
-def _in_place(values: NDArray[Any], has_value: NDArray[np.bool_]) -> NDArray[Any]:
+def in_place(values: NDArray[Any], has_value: NDArray[np.bool_]) -> NDArray[Any]:
     """``values`` (n, C) in the rows (T,) that have one, NaN in the others."""
     if len(values) == len(has_value):
         return values

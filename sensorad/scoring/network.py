@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sensorad.errors import TooLittleDataError
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
@@ -25,6 +26,7 @@ from sensorad.training import Objective, TrainConfig, Trainer, TrainingRecord, W
 
 __all__ = [
     "NetworkPlan",
+    "NotingModule",
     "TrainedNetwork",
     "build_module",
     "cross_trained",
@@ -38,7 +40,21 @@ GATE_WINDOWS = 512
 VALIDATION_SHARE = 0.15
 """Newest part of each stretch that decides when to stop."""
 
+NOTED_WINDOWS = 512
+"""Windows, spread over all, by which a network judges its training."""
+
 LARGEST_SEED = 2**63 - 1
+
+LOWER_PARTS = ("course", "embedding", "encoder")
+"""Parts of networks that read the sensors: a machine with little data keeps those of the others."""
+
+
+@runtime_checkable
+class NotingModule(Protocol):
+    """A network that can tell how its training went beyond its losses."""
+
+    def note(self, windows: Tensor) -> str:
+        """A sentence for people on windows (N, L, C) of what it reads; "" where there is nothing to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +81,9 @@ class NetworkPlan:
         "cpu" or "cuda".
     is_trained
         False keeps the first weights: the untrained control.
+    start
+        Weights to begin with, by name, such as those of a network for other machines; none = random ones. The parts
+        that read the sensors (`LOWER_PARTS`) then stay as they are.
     """
 
     kind: str
@@ -77,6 +96,7 @@ class NetworkPlan:
     reading: Reading
     device: str = "cpu"
     is_trained: bool = True
+    start: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def generator(self, run: int) -> torch.Generator:
         """A generator of its own for each training run."""
@@ -125,7 +145,8 @@ def train_network(
     run
         Number of this run: each has its own random numbers.
     epochs
-        Train exactly so long on everything; None holds back the newest part of each stretch to decide.
+        Train exactly so long on everything, and let the network say how it went where it can (`NotingModule`): it is
+        the one for use. None holds back the newest part of each stretch to decide.
 
     Raises
     ------
@@ -141,6 +162,10 @@ def train_network(
             hint="add rows or use a shorter --window",
         )
     module = build_module(plan.kind, n_sensors, plan.length, plan.settings, pca, generator).to(plan.device)
+    if plan.start:
+        load_state_arrays(module.network, plan.start)
+        for name, weight in module.network.named_parameters():
+            weight.requires_grad_(name.partition(".")[0] not in LOWER_PARTS)
     module.eval()
     if not plan.is_trained:
         return TrainedNetwork(module, None)
@@ -157,6 +182,8 @@ def train_network(
         device=plan.device,
         fingerprint=fingerprint,
     )
+    if epochs is not None:
+        record = replace(record, note="; ".join(filter(None, (record.note, _note(module, train, plan.device)))))
     return TrainedNetwork(module, record)
 
 
@@ -266,6 +293,7 @@ def _sources(
     rows = np.concatenate([stretch.rows for stretch in stretches])
     missing = ~np.concatenate([stretch.usable for stretch in stretches])
     train, judge = [], []
+    modes = _window_modes(stretches, plan.length)
     offset = 0
     for stretch in stretches:
         n_windows = len(stretch) - plan.length + 1
@@ -275,9 +303,24 @@ def _sources(
         )
         judge.append(offset + np.arange(n_windows - n_judged, n_windows, plan.stride))
         offset += len(stretch)
-    source = WindowSource(rows, missing, np.concatenate(train), plan.length)
+    starts = np.concatenate(train)
+    source = WindowSource(rows, missing, starts, plan.length, None if modes is None else modes[starts])
     starts = np.concatenate(judge)
     return source, WindowSource(rows, missing, starts, plan.length) if len(starts) else None
+
+
+def _window_modes(stretches: Sequence[Stretch], length: int) -> NDArray[np.int64] | None:
+    """(T,) for each row a number for the operating modes in which a window from there on begins and ends.
+
+    So windows that cross from one mode into another are of a kind of their own. None where modes are not known.
+    """
+    known = [stretch.mode for stretch in stretches if stretch.mode is not None]
+    if len(known) < len(stretches):
+        return None
+    mode = np.concatenate(known).astype(np.int64)
+    last = np.minimum(np.arange(len(mode)) + length - 1, len(mode) - 1)
+    found: NDArray[np.int64] = mode * (mode.max() + 2) + mode[last]
+    return found
 
 
 def _without(stretches: Sequence[Stretch], held: Sequence[tuple[int, int, int]], margin: int) -> list[Stretch]:
@@ -311,6 +354,17 @@ def _gate(module: ResidualAutoencoder, held: Sequence[Stretch], plan: NetworkPla
                 agreement += float((residual * output).sum())
                 power += float((output * output).sum())
     return float(np.clip(agreement / power, 0.0, 1.0)) if power > 0 else 1.0
+
+
+def _note(module: ResidualAutoencoder, source: WindowSource, device: str) -> str:
+    """What a `NotingModule` says of itself, asked with windows from all over the source; "" of any other."""
+    network: object = module.network
+    if not isinstance(network, NotingModule):
+        return ""
+    chosen = np.linspace(0, len(source) - 1, min(len(source), NOTED_WINDOWS)).round().astype(np.int64)
+    with torch.inference_mode():
+        x = source.take(torch.from_numpy(chosen)).inputs.to(device)
+        return network.note(x - module.linear(x))
 
 
 def _part(checkpoint: Path | None, name: str) -> Path | None:

@@ -141,10 +141,22 @@ class NetworkErrors:
     ) -> SensorErrors:
         """As `StackedErrorModel` has it."""
         linear = self.linear_part
-        if linear is None:
+        found = None if linear is None else linear.errors_at(rows, usable, time, at, age)
+        return self.errors_beside(found, rows, usable, time, at, age)
+
+    def errors_beside(
+        self,
+        found: SensorErrors | None,
+        rows: NDArray[np.float32],
+        usable: NDArray[np.bool_],
+        time: NDArray[np.int64],
+        at: NDArray[np.int64],
+        age: NDArray[np.int64],
+    ) -> SensorErrors:
+        """As `errors_at`, where those of the linear part have been ``found``; None without one."""
+        if found is None:
             window, newest, expected, channels = self._every_window(rows, usable, at, age)
             return SensorErrors(window, newest, expected, np.full(window.shape, np.nan), window, channels=channels)
-        found = linear.errors_at(rows, usable, time, at, age)
         if self.gate == 0.0 and not self.n_channels:
             return found
         if self.grid is not None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.models.linear import RidgeAutoregression
+from sensorad.scoring.absences import Absences
 from sensorad.scoring.contributions import Contributions
 from sensorad.scoring.fused import (
     FAST_SPAN,
@@ -52,14 +53,22 @@ class FusedRows:
         Reads windows: ``linear`` itself, or a network on top of it.
     autoregression
         Of ``linear``.
+    absences
+        What sensors that are away do to steps.
 
     Steps are kept divided by the square roots of their usual sizes: their squares then sum to what is smoothed.
     """
 
     def __init__(
-        self, linear: LinearRow, reader: LinearReader, autoregression: RidgeAutoregression, scheme: FusedScheme
+        self,
+        linear: LinearRow,
+        reader: LinearReader,
+        autoregression: RidgeAutoregression,
+        scheme: FusedScheme,
+        absences: Absences | None,
     ) -> None:
         n_sensors = len(scheme.step_size)
+        self._absences = absences
         self._scale, self._inverse_size = np.sqrt(scheme.step_size), 1.0 / scheme.step_size
         self.linear, self._reader = linear, reader
         self.tail, self.depth, self.n_times = linear.tail, linear.depth, reader.n_times
@@ -120,6 +129,10 @@ class FusedRows:
             np.subtract(linear.steps, linear.intercept, step)
             if newest is not None:
                 step[~newest] = 0.0
+            if present is not None and self._absences is not None:
+                factors = self._absences.newest_factors(present, n)
+                if factors is not None:
+                    step *= factors
             self.total = total = float(step.dot(step)) + self._noise
         else:
             step[:] = total = 0.0

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sensorad.models.linear import RidgeAutoregression
 from sensorad.scoring import ErrorModel, Scheme, SensorErrors
+from sensorad.scoring.absences import Absences
 from sensorad.scoring.errors import PredictionErrors
 from sensorad.streaming.machines import Machines
 from sensorad.streaming.rings import Ring, Table
@@ -23,13 +24,18 @@ PARTS = ("window", "newest", "expected", "step", "linear")
 class GeneralRows:
     """Scores of single rows by whatever model and scheme there are: as many rows as they look back, again and again."""
 
-    def __init__(self, model: ErrorModel, scheme: Scheme, n_used: int, n_cells: int) -> None:
+    def __init__(
+        self, model: ErrorModel, scheme: Scheme, n_used: int, n_cells: int, absences: Absences | None = None
+    ) -> None:
+        self._absences = absences
         self._model, self._scheme, self._n_sensors = model, scheme, n_used
         self.depth = self.n_times = model.context_rows + 1
         self.warm = 1
         self.tail = np.zeros(2 * n_used + n_cells)
         n_members, self._n_channels = (len(getattr(scheme, name, ())) for name in ("members", "channels"))
-        self._n_blocks = len(PARTS) + n_members
+        self._has_cross = getattr(scheme, "cross", None) is not None
+        self._members = slice(len(PARTS), len(PARTS) + n_members)
+        self._n_blocks = self._members.stop + self._has_cross
         self._errors = Ring(scheme.memory_rows, self._n_blocks * n_used + self._n_channels, np.float64, fill=np.nan)
         self.rings: dict[str, Ring | Table] = {"errors": self._errors}
         self._found: tuple[NDArray[np.float64], float] = (np.zeros(n_used), nan)
@@ -53,9 +59,14 @@ class GeneralRows:
         usable = machines.present.windows[slot, place].reshape(-1, self._n_sensors)[-n_rows:] > 0.0
         time = machines.times.windows[slot, place][-n_rows:]
         errors = self._newest(rows, usable, time)
+        if self._absences is not None and not usable.all():
+            age = np.arange(len(rows))
+            errors = self._absences.quietened(errors, usable, age, age[len(rows) - len(errors) :])
         parts = [getattr(errors, name)[-1] for name in PARTS]
-        if self._n_blocks > len(PARTS) and errors.members is not None:
+        if self._members.stop > len(PARTS) and errors.members is not None:
             parts.append(errors.members[-1].ravel())
+        if self._has_cross and errors.cross is not None:
+            parts.append(errors.cross[-1])
         if self._n_channels and errors.channels is not None:
             parts.append(errors.channels[-1])
         self._errors.row(slot, place)[:] = np.concatenate(parts)
@@ -96,8 +107,10 @@ class GeneralRows:
         n_cells = self._n_blocks * self._n_sensors
         stack = remembered[:, :n_cells].reshape(len(remembered), -1, self._n_sensors)
         parts = {name: np.ascontiguousarray(stack[:, at]) for at, name in enumerate(PARTS)}
-        if self._n_blocks > len(PARTS):
-            parts["members"] = stack[:, len(PARTS) :]
+        if self._members.stop > len(PARTS):
+            parts["members"] = stack[:, self._members]
+        if self._has_cross:
+            parts["cross"] = stack[:, -1]
         if self._n_channels:
             parts["channels"] = remembered[:, n_cells:]
         autoregression: RidgeAutoregression | None = getattr(newest, "autoregression", None)

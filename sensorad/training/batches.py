@@ -33,7 +33,9 @@ class Batch:
     mask : (N, ...) bool, optional
         True = the cell is usable and counts; None: all are.
     labels : (N, ...), optional
-        Classes, for objectives that need them.
+        Classes, for objectives that need them; operating modes of windows.
+    weight : (N, ...) float32, optional
+        Of each cell in means, beside the mask; None: all alike.
     progress
         Share of the training that is done, 0 to 1, for objectives that change on the way; 1 where a loss is judged.
     """
@@ -43,15 +45,16 @@ class Batch:
     mask: Tensor | None = None
     labels: Tensor | None = None
     progress: float = 1.0
+    weight: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        parts = (self.targets, self.mask, self.labels)
-        targets, mask, labels = (None if part is None else part.to(device) for part in parts)
-        return Batch(self.inputs.to(device), targets, mask, labels, self.progress)
+        parts = (self.targets, self.mask, self.labels, self.weight)
+        targets, mask, labels, weight = (None if part is None else part.to(device) for part in parts)
+        return Batch(self.inputs.to(device), targets, mask, labels, self.progress, weight)
 
 
 class BatchSource(Protocol):
@@ -133,6 +136,8 @@ class WindowSource:
         First row of each window; windows may overlap. Windows over a gap in time are left out by the caller.
     length
         Rows per window, L.
+    labels : (N,) int64, optional
+        Of each window, such as its operating mode.
 
     Raises
     ------
@@ -157,6 +162,7 @@ class WindowSource:
         missing: NDArray[np.bool_] | None,
         starts: NDArray[np.int64],
         length: int,
+        labels: NDArray[np.int64] | None = None,
     ) -> None:
         if values.ndim != 2 or values.dtype != np.float32:
             raise UsageError(f"values (T, C) float32 expected, got {values.shape} {values.dtype}")
@@ -166,6 +172,8 @@ class WindowSource:
             raise UsageError(f"starts (N,) of whole numbers expected, got {starts.shape} {starts.dtype}")
         if length < 1:
             raise UsageError(f"length must be 1 or more, got {length}")
+        if labels is not None and (labels.shape != starts.shape or not np.issubdtype(labels.dtype, np.integer)):
+            raise UsageError(f"labels {starts.shape} of whole numbers expected, got {labels.shape} {labels.dtype}")
         if len(starts) and (starts.min() < 0 or starts.max() + length > len(values)):
             raise UsageError(
                 f"windows must lie within {len(values)} rows, got rows {starts.min()} to {starts.max() + length - 1}"
@@ -178,6 +186,7 @@ class WindowSource:
         self.length = length
         self.n_sensors = values.shape[1]
         self._starts = torch.from_numpy(np.array(starts, np.int64))
+        self._labels = None if labels is None else torch.from_numpy(np.array(labels, np.int64))
         self._windows = _Gather(_strided(values, length))
         self._usable = None if missing is None else _Gather(_strided(~missing, length))
 
@@ -189,7 +198,8 @@ class WindowSource:
         rows = self._starts[indices]
         shape = (len(indices), self.length, self.n_sensors)
         mask = None if self._usable is None else self._usable(rows).view(shape)
-        return Batch(self._windows(rows).view(shape), mask=mask)
+        labels = None if self._labels is None else self._labels[indices]
+        return Batch(self._windows(rows).view(shape), mask=mask, labels=labels)
 
 
 class _Gather:

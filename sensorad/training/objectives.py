@@ -52,7 +52,7 @@ class Reconstruction:
     name: ClassVar[str] = "plain"
 
     def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-        return rebuilding_loss(model, batch.inputs, _targets(batch), batch.mask, batch.progress, generator)
+        return rebuilding_loss(model, batch.inputs, _targets(batch), _weight(batch), batch.progress, generator)
 
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name}
@@ -87,7 +87,7 @@ class Denoising:
             keep = kept if keep is None else keep & kept
         if keep is not None:
             noisy = noisy * keep
-        return rebuilding_loss(model, noisy, _targets(batch), batch.mask, batch.progress, generator)
+        return rebuilding_loss(model, noisy, _targets(batch), _weight(batch), batch.progress, generator)
 
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name} | asdict(self)
@@ -135,8 +135,9 @@ class MaskedReconstruction:
         hidden = self.hide(batch.inputs, generator)  # (N, L, C)
         shown = ~hidden if batch.mask is None else batch.mask & ~hidden
         weight = torch.where(hidden, self.hidden_weight, self.visible_weight)  # (N, L, C)
-        if batch.mask is not None:
-            weight = weight * batch.mask
+        cells = _weight(batch)
+        if cells is not None:
+            weight = weight * cells
         return rebuilding_loss(model, batch.inputs * shown, _targets(batch), weight, batch.progress, generator)
 
     def hide(self, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -222,6 +223,13 @@ def _start_rate(share: float, low: int, high: int) -> float:
 
 def _targets(batch: Batch) -> Tensor:
     return batch.inputs if batch.targets is None else batch.targets
+
+
+def _weight(batch: Batch) -> Tensor | None:
+    """Weight of each cell; None = all alike."""
+    if batch.mask is None or batch.weight is None:
+        return batch.mask if batch.weight is None else batch.weight
+    return batch.weight * batch.mask
 
 
 def _normal(like: Tensor, generator: torch.Generator) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,11 +22,25 @@ LENGTH = 8
 LAGS = 3
 
 SMALL = {
+    "classifier": {"width": 8, "reach": 3},
+    "cross": {"width": 8, "least_gain": -9.0},
     "lstm": {"width": 8, "code": 4, "near_zero": False},
+    "randnet": {"width": 8, "code": 4, "near_zero": False},
+    "shape": {"centroids": 24},
     "transformer": {"width": 8, "near_zero": False},
+    "variational": {"width": 8, "code": 4, "sigma_range": 1.2, "near_zero": False},
+    "adversarial": {"width": 8, "code": 4, "patch": 4, "features": 8, "near_zero": False},
 }
 """Sizes that make a test quick, and first weights that are not 0, so that an untrained network says something too;
 a model that is not listed here runs at its own."""
+
+MEMBERS = (
+    {"model": "linear", "window": 2},
+    {"model": "lstm", "network": SMALL["lstm"]},
+    {"model": "randnet", "window": 4, "network": SMALL["randnet"]},
+    {"model": "shape", "network": SMALL["shape"]},
+)
+"""Of an ensemble; those that are not linear where there is no linear part."""
 
 PARTS = (
     "index", "time", "group", "score", "row_surprise", "status", "reason",
@@ -35,20 +50,22 @@ PARTS = (
 
 @dataclass(frozen=True)
 class Case:
-    """One kind of detector."""
+    """One kind of detector; ``training`` are further settings by name."""
 
     model: str
     score: str = "fused"
     has_linear_part: bool = True
     epochs: int = 1
+    training: tuple[tuple[str, Any], ...] = ()
 
     def __str__(self) -> str:
         alone = "" if self.has_linear_part else "-alone"
-        return f"{self.model}-{self.score}{alone}" + ("" if self.epochs else "-untrained")
+        said = "".join(f"-{value if isinstance(value, str) else name}" for name, value in self.training)
+        return f"{self.model}-{self.score}{alone}{said}" + ("" if self.epochs else "-untrained")
 
     @property
     def is_network(self) -> bool:
-        return MODELS[self.model].build is not None
+        return MODELS[self.model].is_trained
 
     def config(self, seed: int = 0) -> DetectorConfig:
         return DetectorConfig(
@@ -59,16 +76,37 @@ class Case:
             lags=LAGS,
             epochs=self.epochs if self.is_network else None,
             network=SMALL.get(self.model, {}),
+            members=self.members,
             random_state=seed,
+            **dict(self.training),
         )
 
+    @property
+    def members(self) -> tuple[dict[str, object], ...]:
+        if MODELS[self.model].family != "ensemble":
+            return ()
+        return tuple(member for member in MEMBERS if self.has_linear_part or member["model"] != "linear")
+
+
+EVERY_SCORE = ("linear", "lstm", "transformer")
+"""Models that run under every score; to the others scores are only what they do with errors, and two of them do."""
 
 DEFAULTS = [Case(model) for model in MODELS]
 NETWORKS = [case for case in DEFAULTS if case.is_network]
-ALONE = [Case(case.model, has_linear_part=False) for case in NETWORKS]
-UNTRAINED = [Case(case.model, has_linear_part=alone, epochs=0) for case in NETWORKS for alone in (True, False)]
-SCORED = [Case(model, score) for model in MODELS for score in SCHEMES]
-CASES = [*SCORED, *ALONE, *UNTRAINED]
+ALONE = [Case(case.model, has_linear_part=False) for case in DEFAULTS if case.model != "linear"]
+UNTRAINED = [
+    Case(case.model, has_linear_part=has_linear, epochs=0)
+    for case in NETWORKS
+    for has_linear in ((True, False) if case.model in EVERY_SCORE else (False,))
+]
+SCORED = [
+    Case(model, score) for model in MODELS for score in (SCHEMES if model in EVERY_SCORE else ("fused", "mahalanobis"))
+]
+EXPOSED = [
+    Case("lstm", training=(("exposure", "head"),)),
+    Case("lstm", training=(("exposure", "repair"), ("augment", ("jitter", "time_warp")), ("mixup", 0.2))),
+]
+CASES = [*SCORED, *ALONE, *UNTRAINED, *EXPOSED]
 
 
 def fit(case: Case, seed: int = 0) -> Detector:

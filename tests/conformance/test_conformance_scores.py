@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pandas as pd
 import pytest
-from cases import ALONE, CASES, DEFAULTS, LENGTH, NETWORKS, SCORED, UNTRAINED, Case, detector_of, fit
+from cases import ALONE, CASES, DEFAULTS, LENGTH, SCORED, UNTRAINED, Case, detector_of, fit
 from small_plant import SENSORS, messy_log, normal_log, with_fault
 
 from sensorad.types import REASONS, STATUSES, TOP_SENSORS
@@ -105,12 +105,13 @@ def test_another_seed_gives_another_network(case: Case) -> None:
     assert first.weights_hash_ != other.weights_hash_
     scores = first.score(log)["score"].dropna(), other.score(log)["score"].dropna()
     assert len(scores[0]) == len(log) - 2 * (LENGTH - 1)
-    assert (scores[0] != scores[1]).mean() > 0.5
+    least = 0.1 if case.model == "cross" and case.has_linear_part else 0.5  # heard where it is the stronger opinion
+    assert (scores[0] != scores[1]).mean() > least
 
 
 def test_the_linear_model_needs_no_seed() -> None:
     """Why it takes no part in the test above."""
-    linear = [case for case in DEFAULTS if case not in NETWORKS]
+    linear = [case for case in DEFAULTS if case.model == "linear"]
     assert linear
     for case in linear:
         assert detector_of(case).weights_hash_ == fit(case, seed=1).weights_hash_

@@ -42,7 +42,11 @@ def test_the_package_itself_loads_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["thresholds", "events", "report", "logs", "metrics", "data", "artefact", "models", "errors", "types"]
+    "module",
+    [
+        *("thresholds", "events", "report", "logs", "metrics", "data", "artefact", "models", "errors", "types"),
+        "detectability",
+    ],
 )
 def test_plant_software_needs_no_torch(module: str, tmp_path: Path) -> None:
     loaded, _ = loaded_by("-c", f"import sensorad.{module}", cwd=tmp_path)

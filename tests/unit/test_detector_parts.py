@@ -28,10 +28,9 @@ def _fitted(model: str, score: str = "fused") -> Detector:
     wave = np.sin(np.arange(300)[:, None] / 6.0 + np.arange(3)) + 0.2 * rng.normal(size=(300, 3))
     log = pd.DataFrame(wave, columns=["a", "b", "c"])
     log.insert(0, "time", pd.date_range("2024-05-01", periods=300, freq="min", tz="UTC"))
-    network = {} if model == "linear" else {"width": 4}
-    config = DetectorConfig(
-        model=model, score=score, window=8, lags=2, epochs=None if model == "linear" else 0, network=network
-    )
+    network = {"width": 4} if model in NETWORKS else {}
+    epochs = 0 if MODELS[model].is_trained else None
+    config = DetectorConfig(model=model, score=score, window=8, lags=2, epochs=epochs, network=network)
     return Detector(config=config).fit(log)
 
 
@@ -49,7 +48,7 @@ def _normal(n_rows: int) -> CalibrationScores:
 def test_arrays_bring_a_model_back(model: str) -> None:
     config, arrays = _arrays(model)
     parts = ModelParts(config, 3, arrays, 60.0)
-    again = model_arrays(model, *parts.built(), parts.autocovariance)
+    again = model_arrays(parts.config, *parts.built(), parts.autocovariance)
     assert set(again) == set(arrays)
     for name, array in arrays.items():
         np.testing.assert_array_equal(again[name], array, err_msg=name)

@@ -140,3 +140,25 @@ def test_detectors_of_earlier_versions_cannot_be_started_from() -> None:
     fleet._parts.arrays = {name: array for name, array in fleet._parts.arrays.items() if "autocovariance" not in name}
     with pytest.raises(UsageError, match="earlier version"):
         fleet.pretrained()
+
+
+def test_a_network_starts_with_the_weights_of_the_fleet_and_keeps_its_lower_layers(tmp_path: Path) -> None:
+    config = DetectorConfig(model="lstm", window=8, lags=3, epochs=1, network={"width": 6, "code": 3})
+    log = pd.concat([_log(400, seed, 5.0 * seed, f"m{seed}") for seed in range(2)])
+    fleet = Detector(config=config).fit(log, group="machine")
+    fleet.save(tmp_path / "fleet")
+    started = Detector(config=DetectorConfig(model="lstm", lags=3, epochs=1)).fit(
+        _log(300, seed=7), time="time", init=tmp_path / "fleet"
+    )
+    assert started.config_.network == {"width": 6, "code": 3}
+    before, after = fleet._parts.arrays, started._parts.arrays
+    changed = {name for name in before if name.startswith("network.") and (before[name] != after[name]).any()}
+    assert changed == {name for name in before if name.startswith(("network.narrow", "network.widen"))} | {
+        name for name in before if name.startswith(("network.decoder", "network.output"))
+    }
+    linear = Detector(config=DetectorConfig(lags=3)).fit(_log(300, seed=7), time="time", init=fleet)
+    assert linear.config_.length == 8
+    with pytest.raises(UsageError, match="other sizes"):
+        Detector(config=DetectorConfig(model="lstm", lags=3, network={"width": 9})).fit(
+            _log(300, seed=7), time="time", init=fleet
+        )

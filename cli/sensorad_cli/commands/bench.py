@@ -56,8 +56,9 @@ def command(
 ) -> None:
     """Measure detectors on benchmark sets, and print tables.
 
-    SET is a set of 'sensorad data list' or 'plant', the simulated one; without any, all that are there. A run that
-    was stopped goes on where it stood; DIR/bench.md and DIR/bench.json hold all results of the directory.
+    SET is a set of 'sensorad data list', 'plant', the simulated one, or 'nonlinear', one made for curves and products;
+    without any, all that are there but the last. A run that was stopped goes on where it stood; DIR/bench.md and
+    DIR/bench.json hold all results of the directory.
 
     \b
     sensorad bench                                         everything there is, linear and baselines

@@ -11,9 +11,12 @@ import click
 
 from sensorad.errors import UsageError
 from sensorad_cli.card import card_json, card_rows
+from sensorad_cli.class_options import ClassOptions, class_options
+from sensorad_cli.detectability_options import CardOptions, card_in_words, card_options
 from sensorad_cli.files import claim_output, log_paths, refuse_among_inputs, write_text
 from sensorad_cli.group import command as make_command
 from sensorad_cli.log_options import LogOptions, log_options
+from sensorad_cli.objective_options import ObjectiveOptions, objective_options
 from sensorad_cli.output import Output
 from sensorad_cli.params import DURATION
 
@@ -31,6 +34,8 @@ __all__ = ["command"]
     "--score", default="fused", show_default=True, metavar="NAME", help="fused, mahalanobis, sse, topk or max."
 )
 @click.option("--objective", metavar="NAME", help="What a network is trained for: plain, denoising or masked.")
+@objective_options
+@class_options
 @click.option(
     "--linear-part/--no-linear-part", default=True, help="Give a network a linear part to work beside, or not."
 )
@@ -48,6 +53,7 @@ __all__ = ["command"]
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1.")
 @click.option("--checkpoint", metavar="DIR", help="Where an interrupted fit resumes from.  [default: MODEL.checkpoint]")
 @click.option("--loss-curve", metavar="FILE.svg", help="Write the training curve of a network as a figure.")
+@card_options
 @click.option("--force", is_flag=True, help="Replace a detector that exists.")
 @log_options(learning=True)
 @click.pass_context
@@ -70,6 +76,9 @@ def command(
     checkpoint: str | None,
     loss_curve: str | None,
     force: bool,
+    objective_options: ObjectiveOptions,
+    class_options: ClassOptions,
+    card_options: CardOptions,
     log_options: LogOptions,
 ) -> None:
     """Learn what normal looks like, and set an alarm line on rows that the learning never saw.
@@ -92,12 +101,15 @@ def command(
         model = "linear" if start is None else start.config_.model
     refuse_among_inputs(target, logs)
     check_target(target, force=force)
+    card_options.check(logs, force=force)
     figure = claim_output(loss_curve, force=force, inputs=logs, option="--loss-curve") if loss_curve else None
     detector = sensorad.Detector(
         model,
         score=score,
         objective=objective,
         linear_part="default" if linear_part else None,
+        **objective_options.settings(),
+        **class_options.settings(),
         window=window,
         epochs=epochs,
         time_limit_seconds=time_limit,
@@ -106,13 +118,15 @@ def command(
     )
     if budget is not None:
         sensorad.Budget.parse(budget)  # before the work, not after it
-    is_network = model_kind(model).build is not None
+    is_network = model_kind(model).is_trained
     if figure is not None and not is_network:
         raise UsageError(f"a {model} model has no training curve", hint="leave --loss-curve out, or fit a network")
     log = SortedLog(
         SensorLog(log_paths(ctx, logs), log_options.log_format(), schema=None if start is None else start.schema_),
         strict=log_options.strict,
     )
+    detector.config.check_sensors(log.schema.names)
+    card_options.check_sensors(log.schema)
     folder = None if not is_network else Path(checkpoint or f"{target.rstrip('/')}.checkpoint")
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -123,20 +137,28 @@ def command(
         _remove_checkpoints(folder)
     if figure is not None:
         _write_loss_curve(figure, detector, force)
+    rows, drawn = card_rows(detector), []
+    if card_options.is_wanted:
+        with output.progress() as progress:
+            card = card_options.make(detector, log, log_options, init=start, progress=progress)
+        drawn = card_options.write(card, force=force)
+        rows.append(("would find", card_in_words(card)))
     seconds = perf_counter() - began
-    rows = [*card_rows(detector), ("seconds", f"{seconds:.1f}"), ("written", target)]
+    rows += [("seconds", f"{seconds:.1f}"), ("written", ", ".join([target, *drawn]))]
     for note in detector.notes_:
         output.warn(note)
-    data = card_json(detector) | {"seconds": round(seconds, 3), "outputs": {"model": target, "loss_curve": loss_curve}}
+    outputs = {"model": target, "loss_curve": loss_curve, **card_options.outputs}
+    data = card_json(detector) | {"seconds": round(seconds, 3), "outputs": outputs}
     output.summary("Fitted", rows, data)
 
 
 def _remove_checkpoints(folder: Path) -> None:
     """The run is safe in the detector now; files that are not the trainer's stay, and so does their directory."""
-    for path in folder.glob("*.checkpoint"):
+    for path in folder.rglob("*.checkpoint"):
         path.unlink()
-    with suppress(OSError):
-        folder.rmdir()
+    for part in (*folder.glob("member-*"), folder):  # members of an ensemble have folders of their own
+        with suppress(OSError):
+            part.rmdir()
 
 
 def _write_loss_curve(path: Path, detector: Detector, force: bool) -> None:

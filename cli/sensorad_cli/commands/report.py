@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from sensorad.errors import UsageError
+from sensorad_cli.detectability_options import card_of
 from sensorad_cli.files import STANDARD, claim_output
 from sensorad_cli.group import command as make_command
 from sensorad_cli.log_options import LogOptions, log_options
@@ -33,6 +35,7 @@ __all__ = ["command"]
     "--log", "logs", multiple=True, metavar="LOG", help="The log that was scored: adds sensor curves; repeatable."
 )
 @click.option("--labels", metavar="FILE", help="Known faults to draw beside the events (start, end[, group][, kind]).")
+@click.option("--card", metavar="FILE.json", help="Detectability card of the detector: adds the faults it would find.")
 @click.option("--title", metavar="TEXT", help="Headline of the page.")
 @click.option("--force", is_flag=True, help="Replace output that exists.")
 @log_options()
@@ -45,6 +48,7 @@ def command(
     events_path: str | None,
     logs: tuple[str, ...],
     labels: str | None,
+    card: str | None,
     title: str | None,
     force: bool,
     log_options: LogOptions,
@@ -62,14 +66,15 @@ def command(
 
     if target == STANDARD:
         raise UsageError("a report is a file", hint="write it with -o report.html")
-    claim_output(target, force=force, inputs=[source, *logs, *filter(None, [model, events_path, labels])])
+    claim_output(target, force=force, inputs=[source, *logs, *filter(None, [model, events_path, labels, card])])
     detector = None
     if Path(source).is_dir():
         if model or events_path or logs or labels:
             raise UsageError(
                 f"{source} is a detector: the other inputs belong to scores", hint="name a score file first"
             )
-        data = report_on_detector(sensorad.load(source), title or Path(source).name)
+        detector = sensorad.load(source)
+        data = report_on_detector(detector, title or Path(source).name)
     else:
         detector = None if model is None else sensorad.load(model)
         stored = read_scores(source) if detector is None else detector.open_scores(source)
@@ -92,6 +97,8 @@ def command(
             )
         for note in [] if log is None else log.notes:
             output.warn(note)
+    if card is not None:
+        data = replace(data, detectability=card_of(card, detector))
     write_report(target, data, force=force)
     rows = event_rows(data.events, detector) if data.n_rows else []
     rows.append(("open", target))

@@ -129,7 +129,7 @@ def _engine(
 ) -> ScoringEngine:
     from sensorad.models import model_kind
 
-    if model_kind(detector.config.model).build is None and (network is not None or precision != "float32"):
+    if not model_kind(detector.config.model).is_trained and (network is not None or precision != "float32"):
         said = "--network" if network is not None else "--precision"
         raise UsageError(f"{said} is for networks, this detector is {detector.config.model}", hint="leave it out")
     return detector.engine(on_conflict=duplicates, network=network or "torch", precision=precision)
