@@ -64,6 +64,7 @@ TORCH_ALLOWED = (
     "sensorad.training.*",
     "sensorad.scoring.*torch*",
     "sensorad.scoring.confidence",
+    "sensorad.scoring.head_training",
     "sensorad.scoring.network*",
     "sensorad.scoring.*.torch*",
     "sensorad.scoring.*.network*",

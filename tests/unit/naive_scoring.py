@@ -144,7 +144,44 @@ def newest_errors(engine: ScoringEngine, segment: Sequence[Row]) -> dict[str, np
                     weight = regression.weights[(back - 1) * n_sensors + other, c]
                     predicted += float(weight) * float(segment[-1 - back].filled[other])
             errors["step"][c] = segment[-1].filled[c] - predicted if segment[-1].usable[c] else 0.0
+    span = min(length, regression.lags + 1)
+    if len(segment) >= span:
+        away = ~np.any([row.usable for row in segment[-span:]], axis=0)
+        if away.any() and not away.all():
+            errors["step"] *= quietened(engine, away)
     return errors
+
+
+def quietened(engine: ScoringEngine, away: np.ndarray) -> np.ndarray:
+    """By what one-step errors are multiplied while some sensors are away: their guesses, row after row, summed up."""
+    regression, size = engine.model.autoregression, engine.scheme.step_size
+    n, lost, there = len(away), np.flatnonzero(away), np.flatnonzero(~away)
+    known = [*range(n), *(n + there)]
+    covariance = engine.imputer.covariance
+    weights = covariance[np.ix_(n + lost, known)] @ np.linalg.inv(covariance[np.ix_(known, known)])
+    truth = covariance - 0.05 * np.eye(2 * n)  # less the ridge
+    combined = np.zeros((len(lost), 2 * n))
+    combined[:, known] = -weights
+    combined[range(len(lost)), n + lost] += 1.0
+    carried, own = weights[:, lost], combined @ truth @ combined.T
+    spread = own
+    for _ in range(5000):
+        spread = carried @ spread @ carried.T + own
+    most = truth[np.ix_(n + lost, n + lost)]
+    if not np.trace(spread) < np.trace(most):
+        spread = most
+    factors = np.ones(n)
+    for c in there:
+        added = 0.0
+        for k in range(regression.lags):
+            for other in range(regression.lags):
+                one, two = (regression.weights[lag * n + lost, c].astype(np.float64) for lag in (k, other))
+                # e of k rows ago grew out of that of more rows ago
+                power = np.linalg.matrix_power(carried, abs(other - k))
+                between = power @ spread if other >= k else spread @ power.T
+                added += one @ between @ two
+        factors[c] = 1.0 / np.sqrt(1.0 + 4.0 * max(added, 0.0) / size[c] ** 2)
+    return factors
 
 
 def _stacked(engine: ScoringEngine, rows: Sequence[Row]) -> SensorErrors:
