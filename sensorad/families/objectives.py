@@ -36,7 +36,7 @@ def training_objective(config: DetectorConfig, rows: NormalRows) -> Objective:
         A sensor is named that there is not.
     """
     from sensorad.training import objective_from_name
-    from sensorad.training.composed import composed
+    from sensorad.training.composition import composed
     from sensorad.training.exposure import exposure_from_name
 
     base = objective_from_name(config.objective or model_kind(config.model).objective)

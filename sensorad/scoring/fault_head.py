@@ -24,6 +24,9 @@ OUTER = 0.005
 OUTER_SIGMA = 2.576
 """How far they lie out in a normal distribution, in standard deviations."""
 
+UNHEARD = 1e9
+"""Spread of a number that no normal window had: nothing is odd then."""
+
 
 @dataclass(frozen=True, slots=True)
 class UsualNumbers:
@@ -46,9 +49,11 @@ class UsualNumbers:
 
     @classmethod
     def fit(cls, numbers: Floats) -> UsualNumbers:
-        """Learn from normal windows (N, C, F); NaN is left out."""
-        centre, low, high = np.nanquantile(numbers, [0.5, OUTER, 1.0 - OUTER], axis=0)
-        least = np.array(list(FEATURES.values()))
+        """Learn from normal windows (N, C, F); NaN is left out, and what is always NaN will say nothing."""
+        is_known = np.isfinite(numbers).any(axis=0)  # (C, F)
+        known = np.where(is_known, numbers, 0.0)
+        centre, low, high = np.nanquantile(known, [0.5, OUTER, 1.0 - OUTER], axis=0)
+        least = np.where(is_known, list(FEATURES.values()), UNHEARD)
         return cls(
             centre,
             np.maximum((high - centre) / OUTER_SIGMA, least),

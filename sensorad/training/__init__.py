@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sensorad.training.batches import Batch, BatchSource, TensorSource, WindowSource
+    from sensorad.training.composition import Composed, composed
     from sensorad.training.config import TrainConfig
     from sensorad.training.curves import loss_curve_svg
+    from sensorad.training.exposure import Repair, ScoreHinge, exposure_from_name
     from sensorad.training.objectives import (
         Denoising,
         MaskedReconstruction,
@@ -26,15 +28,20 @@ if TYPE_CHECKING:
 __all__ = [
     "Batch",
     "BatchSource",
+    "Composed",
     "Denoising",
     "MaskedReconstruction",
     "Objective",
     "Reconstruction",
+    "Repair",
+    "ScoreHinge",
     "TensorSource",
     "TrainConfig",
     "Trainer",
     "TrainingRecord",
     "WindowSource",
+    "composed",
+    "exposure_from_name",
     "loss_curve_svg",
     "objective_from_json",
     "objective_from_name",
@@ -42,8 +49,10 @@ __all__ = [
 
 _HOMES = {
     "batches": ("Batch", "BatchSource", "TensorSource", "WindowSource"),
+    "composition": ("Composed", "composed"),
     "config": ("TrainConfig",),
     "curves": ("loss_curve_svg",),
+    "exposure": ("Repair", "ScoreHinge", "exposure_from_name"),
     "objectives": (
         "Denoising",
         "MaskedReconstruction",

@@ -145,7 +145,7 @@ def newest_errors(engine: ScoringEngine, segment: Sequence[Row]) -> dict[str, np
                     predicted += float(weight) * float(segment[-1 - back].filled[other])
             errors["step"][c] = segment[-1].filled[c] - predicted if segment[-1].usable[c] else 0.0
     span = min(length, regression.lags + 1)
-    if len(segment) >= span:
+    if len(segment) >= span and engine.scheme.name == "fused":
         away = ~np.any([row.usable for row in segment[-span:]], axis=0)
         if away.any() and not away.all():
             errors["step"] *= quietened(engine, away)

@@ -193,6 +193,25 @@ def test_spreads_have_two_sides_and_a_floor() -> None:
     assert usual.standardised(one)[0, 0, names.index("equal neighbours")] == pytest.approx(np.log1p(6.0), rel=1e-6)
 
 
+def test_what_no_normal_window_had_says_nothing_later() -> None:
+    numbers = np.random.default_rng(0).normal(size=(500, 2, len(FEATURES)))
+    numbers[:, 1] = np.nan
+    numbers[:400, 0, 3] = np.nan
+    usual = UsualNumbers.fit(numbers)
+    for part in (usual.centre, usual.above, usual.below):
+        assert np.isfinite(part).all()
+    later = usual.standardised(np.full((1, 2, len(FEATURES)), 50.0))
+    assert (np.abs(later[0, 0]) > 1.0).all()
+    assert (np.abs(later[0, 1]) < 1e-6).all()
+
+
+def test_a_sensor_that_never_has_enough_values_does_not_stop_a_fit() -> None:
+    log = log_of(900)
+    log.loc[::3, "b"] = np.nan
+    detector = Detector(config=fitted().config).fit(log)
+    assert np.isfinite(detector.score(log_of(200, seed=3))["score"].to_numpy(float)[L - 1 :]).all()
+
+
 def log_of(n_rows: int, seed: int = 0) -> pd.DataFrame:
     log = pd.DataFrame(values(n_rows, seed), columns=SENSORS)
     rng = np.random.default_rng([seed, 1])

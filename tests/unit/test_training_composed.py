@@ -17,17 +17,19 @@ from sensorad.models.lstm import LSTMAutoencoder, LSTMConfig
 from sensorad.models.weights import state_arrays
 from sensorad.training import (
     Batch,
+    Composed,
     Denoising,
     MaskedReconstruction,
     Objective,
     Reconstruction,
+    Repair,
+    ScoreHinge,
     TrainConfig,
     Trainer,
     TrainingRecord,
     WindowSource,
+    composed,
 )
-from sensorad.training.composed import Composed, composed
-from sensorad.training.exposure import Repair, ScoreHinge
 from sensorad.training.transforms import batch_draws, mixed
 
 BASES = [Reconstruction(), Denoising(), MaskedReconstruction()]
