@@ -143,9 +143,9 @@ def test_the_summary_has_all_digits() -> None:
 
 
 def test_networks_run_only_when_named() -> None:
-    assert set(METHODS) - set(DEFAULT_METHODS) == {
-        f"{name}{suffix}" for name in ("lstm", "transformer") for suffix in ("", "-alone", "-untrained-alone")
-    }
+    networks = ("lstm", "transformer", "variational", "adversarial")
+    ways = {f"{name}{suffix}" for name in networks for suffix in ("", "-alone", "-untrained-alone")}
+    assert set(METHODS) - set(DEFAULT_METHODS) == ways | {"ensemble", "shape", "shape-alone", "cross", "cross-alone"}
 
 
 @pytest.mark.parametrize("name", ["lstm", "transformer"])
