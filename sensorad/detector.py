@@ -52,7 +52,8 @@ class Detector(LogScoring, Recalibration, Streams):
     Parameters
     ----------
     model
-        "linear", "lstm" or "transformer".
+        "linear" (default), "lstm", "transformer", "variational", "adversarial", "ensemble", "shape", "cross",
+        "classifier" or "randnet"; see docs/models.md.
     score
         "fused" (default), "mahalanobis" (the published encoder-decoder rule), "sse", "topk" or "max".
     objective

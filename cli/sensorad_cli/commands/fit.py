@@ -29,7 +29,12 @@ __all__ = ["command"]
 @make_command("fit")
 @click.argument("logs", nargs=-1, required=True, metavar="LOG...")
 @click.option("-o", "--output", "target", required=True, metavar="MODEL", help="Directory to write the detector to.")
-@click.option("--model", metavar="KIND", help="linear, lstm, transformer ...  [default: that of --init, else linear]")
+@click.option(
+    "--model",
+    metavar="KIND",
+    help="linear, lstm, transformer, variational, adversarial, ensemble, shape, cross, classifier or randnet.  "
+    "[default: that of --init, else linear]",
+)
 @click.option(
     "--score", default="fused", show_default=True, metavar="NAME", help="fused, mahalanobis, sse, topk or max."
 )
