@@ -1,9 +1,8 @@
 """The head of exposure: how much each of the numbers that describe a sensor's last rows tells of a fault.
 
-It can do little on purpose. A network that is free to separate faults from normal windows does so for the faults that
-it was shown; what it was not shown it then takes for normal as likely as not, and loses to the plain mean of the
-largest deviations (tests/benchmarks/bench_exposure.py --parts pulls). Here one weight for each side of each number is
-learned, and it stays near 1 unless the faults insist.
+It can do little on purpose. What separates the faults that it was shown from normal windows need not separate others:
+on kinds that were left out, free weights are no better than none at all (tests/benchmarks/bench_exposure.py --parts
+pulls). So one weight for each side of each number is learned, and it stays near 1 unless the faults insist.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A missing cell is filled with what the others let one expect. Where a sensor is 
 others rest on such guesses, and go wrong by more than usual whenever the plant moves: normal rows of a plant without a
 fifth of its sensors raised seven times as many alarms. How wrong follows from the imputer and the autoregression: the
 error e of a guess is e(t) = F e(t-1) + u(t), and adds sum_k W_k e(t-k) to the error of a forecast. An error that the
-lost sensors would bring about at two standard deviations is as usual; errors of the others are divided accordingly.
+lost sensors would bring about at 2.3 standard deviations is as usual; errors of the others are divided accordingly.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from sensorad.scoring.trailing import trailing_sum
 
 __all__ = ["Absences"]
 
-DEVIATIONS = 2.0
-"""Errors of guesses count with so many standard deviations. With 1 rare moves of the plant still alarm (1.4 times as
-many events as with all sensors), with 3 hardly anything does (0.4 times)."""
+DEVIATIONS = 2.3
+"""Errors of guesses count with so many standard deviations. Alarm events on normal rows are then 0.8 to 1.0 times those
+with all sensors; with 2 they are 1.1 to 1.5 times, with 3 a third (tests/benchmarks/bench_missing.py)."""
 
 DOUBLINGS, GROWING, FADED = 40, 1e3, 1e-12
 """The variance of e is summed over 2^40 rows at most, until powers of F have faded or grown that far."""

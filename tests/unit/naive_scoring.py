@@ -180,7 +180,7 @@ def quietened(engine: ScoringEngine, away: np.ndarray) -> np.ndarray:
                 power = np.linalg.matrix_power(carried, abs(other - k))
                 between = power @ spread if other >= k else spread @ power.T
                 added += one @ between @ two
-        factors[c] = 1.0 / np.sqrt(1.0 + 4.0 * max(added, 0.0) / size[c] ** 2)
+        factors[c] = 1.0 / np.sqrt(1.0 + 2.3**2 * max(added, 0.0) / size[c] ** 2)
     return factors
 
 
