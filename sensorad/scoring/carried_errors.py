@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.data import TimeGrid
-from sensorad.scoring.errors import SensorErrors
-from sensorad.scoring.network_errors import slot_starts
+from sensorad.scoring.errors import SensorErrors, StackedErrors
 from sensorad.scoring.numpy_lstm import NumpyLSTM
+from sensorad.scoring.whole_windows import slot_starts
 
 __all__ = ["SLOT_ROWS", "CarriedErrors"]
 
@@ -26,7 +26,7 @@ SIDE_BY_SIDE = 256
 
 
 @dataclass(frozen=True, slots=True)
-class CarriedErrors:
+class CarriedErrors(StackedErrors):
     """Errors of the newest row, as an LSTM without a linear part rebuilds it from its carried state.
 
     Attributes
@@ -54,10 +54,6 @@ class CarriedErrors:
     def context_rows(self) -> int:
         """Rows before a row that its errors depend on."""
         return self.held_rows + self.length
-
-    def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_], time: NDArray[np.int64]) -> SensorErrors:
-        row = np.arange(len(rows))
-        return self.errors_at(rows, usable, time, row, row)
 
     def errors_at(
         self,

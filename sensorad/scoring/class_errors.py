@@ -11,12 +11,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorad.data import TimeGrid, window_view
+from sensorad.data import TimeGrid
 from sensorad.data.scaling import KNEE
-from sensorad.errors import UsageError
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
-from sensorad.scoring.errors import LinearErrors, SensorErrors
-from sensorad.scoring.network_errors import slot_starts
+from sensorad.scoring.errors import SensorErrors
+from sensorad.scoring.whole_windows import GridReading, windows_at
 
 __all__ = ["ByTime", "ClassErrors", "Doubt", "TimeSides", "WindowDoubt"]
 
@@ -111,7 +110,7 @@ class ByTime:
 
 
 @dataclass(frozen=True, slots=True)
-class ClassErrors:
+class ClassErrors(GridReading):
     """How unsure a classifier is of windows, as a channel beside the errors of a linear part.
 
     With a grid the classifier reads the windows that end on the first row of a slot of absolute time, and its word
@@ -144,34 +143,6 @@ class ClassErrors:
     grid: TimeGrid | None = None
     read_every: int = 1
 
-    def __post_init__(self) -> None:
-        if (self.grid is None) != (self.read_every == 1):
-            raise UsageError("a classifier that does not read every row needs a grid, and only such a one")
-        if self.grid is not None and self.linear_part is None:
-            raise UsageError("a classifier without a linear part must read every row")
-
-    @property
-    def linear_part(self) -> LinearErrors | None:
-        """The linear part by itself."""
-        if self.pca is None or self.autoregression is None:
-            return None
-        return LinearErrors(self.pca, self.autoregression)
-
-    @property
-    def held_rows(self) -> int:
-        """Rows after a reading for which it holds at most."""
-        return 0 if self.grid is None else 2 * self.read_every
-
-    @property
-    def context_rows(self) -> int:
-        """Rows before a row that its errors depend on; that a row begins a slot shows in the row before it."""
-        lags = 0 if self.autoregression is None else self.autoregression.lags
-        return max(self.length - 1 + self.held_rows, lags)
-
-    def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_], time: NDArray[np.int64]) -> SensorErrors:
-        row = np.arange(len(rows))
-        return self.errors_at(rows, usable, time, row, row)
-
     def errors_at(
         self,
         rows: NDArray[np.float32],
@@ -187,23 +158,14 @@ class ClassErrors:
         found = linear.errors_at(rows, usable, time, at, age)
         channel = np.full((len(at), 1), np.nan)
         is_whole = age >= self.length - 1
-        reading = self._readings(time, at, age)[is_whole]
+        reading = at if self.grid is None else self.readings(self.grid, time, at, age)
+        reading = np.where(reading >= 0, reading, at)[is_whole]
         ends, which = np.unique(reading, return_inverse=True)
         score = np.empty(len(ends))
-        windows = window_view(rows, self.length)
-        for first in range(0, len(ends), SCORING_WINDOWS):
-            some = slice(first, first + SCORING_WINDOWS)
-            score[some] = self.reader.doubt(windows[ends[some] - (self.length - 1)], time[ends[some]]).score
+        for part, windows, _ in windows_at(rows, usable, ends, np.arange(len(ends)), self.length, SCORING_WINDOWS):
+            score[part] = self.reader.doubt(windows, time[ends[part]]).score
         channel[is_whole, 0] = score[which]
         return replace(found, channels=channel)
-
-    def _readings(self, time: NDArray[np.int64], at: NDArray[np.int64], age: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(n,) the last row of the window that is read for each of the rows ``at``."""
-        if self.grid is None:
-            return at
-        slot = slot_starts(self.grid, time, at, age, self.held_rows)[at]
-        is_whole = (slot >= 0) & (age - (at - slot) >= self.length - 1)
-        return np.where(is_whole, slot, at)
 
     def _alone(
         self,
@@ -217,16 +179,12 @@ class ClassErrors:
         window, newest, channel = np.full(shape, np.nan), np.full(shape, np.nan), np.full((len(at), 1), np.nan)
         expected = np.full(shape, np.nan, np.float32)
         whole = np.flatnonzero(age >= self.length - 1)
-        if len(whole):
-            windows, known = window_view(rows, self.length), window_view(usable, self.length)
-        for first in range(0, len(whole), SCORING_WINDOWS):
-            some = whole[first : first + SCORING_WINDOWS]
-            start = at[some] - (self.length - 1)
-            found = self.reader.doubt(windows[start], time[at[some]], has_parts=True)
+        for some, windows, known in windows_at(rows, usable, at, whole, self.length, SCORING_WINDOWS):
+            found = self.reader.doubt(windows, time[at[some]], has_parts=True)
             amount = np.logaddexp(0.0, found.score)[:, None] * _shares(found.parts)  # (n, C)
-            amount += (np.maximum(np.abs(windows[start]) - KNEE, 0.0, dtype=np.float64) ** 2).mean(axis=1)
+            amount += (np.maximum(np.abs(windows) - KNEE, 0.0, dtype=np.float64) ** 2).mean(axis=1)
             channel[some, 0], expected[some] = found.score, 0.0
-            window[some] = np.where(known[start].any(axis=1), amount, np.nan)
+            window[some] = amount if known is None else np.where(known.any(axis=1), amount, np.nan)
             newest[some] = np.where(usable[at[some]], np.copysign(np.sqrt(amount), rows[at[some]]), np.nan)
         return SensorErrors(window, newest, expected, np.full(shape, np.nan), window, channels=channel)
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
-from sensorad.scoring.errors import LinearErrors, SensorErrors, in_place
+from sensorad.scoring.errors import BesideLinear, SensorErrors, in_place
 from sensorad.scoring.numpy_cross import REACH, NumpyCross, lagged, missing_sensors
 from sensorad.scoring.smoothing import memory_rows, smooth
 
@@ -19,7 +19,7 @@ SPAN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class CrossErrors:
+class CrossErrors(BesideLinear):
     """Squared errors of the ``sensors`` under a network that reads the others, as an opinion beside a linear part.
 
     Errors look back over the last rows only. A missing sensor is hidden from the network at all lags and not judged;
@@ -52,21 +52,10 @@ class CrossErrors:
     autoregression: RidgeAutoregression | None
 
     @property
-    def linear_part(self) -> LinearErrors | None:
-        """The linear part by itself."""
-        if self.pca is None or self.autoregression is None:
-            return None
-        return LinearErrors(self.pca, self.autoregression)
-
-    @property
     def context_rows(self) -> int:
         """Rows before a row that its errors depend on."""
         own = REACH + memory_rows(SPAN) - 1
         return own if self.linear_part is None else max(own, self.linear_part.context_rows)
-
-    def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_], time: NDArray[np.int64]) -> SensorErrors:
-        row = np.arange(len(rows))
-        return self.errors_at(rows, usable, time, row, row)
 
     def errors_at(
         self,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sensorad.scoring.errors import ErrorModel, SensorErrors
 
-__all__ = ["Fold", "Stretch", "blocked_folds", "out_of_fold_errors"]
+__all__ = ["Fold", "Stretch", "blocked_folds", "out_of_fold_errors", "rows_outside"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,21 @@ def blocked_folds(stretches: Sequence[Stretch], n_folds: int, margin: int) -> li
             kept += [part for part in beside if len(part) > margin]
         folds.append(Fold(held, kept))
     return folds
+
+
+def rows_outside(stretches: Sequence[Stretch], held: Sequence[tuple[int, int, int]], margin: int) -> list[Stretch]:
+    """The rows outside the held ranges (stretch, start, stop) and ``margin`` rows beside them."""
+    kept = []
+    for position, stretch in enumerate(stretches):
+        is_kept = np.ones(len(stretch), bool)
+        for at, start, stop in held:
+            if at == position:
+                is_kept[max(0, start - margin) : stop + margin] = False
+        edges = np.flatnonzero(np.diff(is_kept.astype(np.int8), prepend=0, append=0))
+        for start, stop in zip(edges[::2], edges[1::2], strict=True):
+            if stop - start > margin:
+                kept.append(stretch.part(int(start), int(stop)))
+    return kept
 
 
 def out_of_fold_errors(

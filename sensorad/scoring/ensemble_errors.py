@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
 from sensorad.scoring.centroid_errors import CentroidErrors, centroid_windows
-from sensorad.scoring.errors import LinearErrors, PredictionErrors, SensorErrors, in_place
+from sensorad.scoring.errors import LinearErrors, PredictionErrors, SensorErrors, StackedErrors, in_place
 from sensorad.scoring.network_errors import NetworkErrors
 from sensorad.scoring.window_batches import by_sensor, projection_errors
 
@@ -24,7 +24,7 @@ Member = LinearErrors | CentroidErrors | NetworkErrors
 
 
 @dataclass(frozen=True, slots=True)
-class EnsembleErrors:
+class EnsembleErrors(StackedErrors):
     """Errors of all members, and their median.
 
     Every member speaks in a row, or none does: all wait for the longest window.
@@ -61,10 +61,6 @@ class EnsembleErrors:
     def context_rows(self) -> int:
         """Rows before a row that its errors depend on."""
         return max(self.length - 1, *(member.context_rows for member in self.members))
-
-    def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_], time: NDArray[np.int64]) -> SensorErrors:
-        row = np.arange(len(rows))
-        return self.errors_at(rows, usable, time, row, row)
 
     def errors_at(
         self,
@@ -129,7 +125,7 @@ class EnsembleErrors:
             return linear[member.pca.length]
         if isinstance(member, NetworkErrors):
             return member.errors_beside(linear.get(member.length), rows, usable, time, at, age)
-        window, newest, expected = centroid_windows(member.centroids, rows, usable, at, age)
+        window, newest, expected, _ = centroid_windows(member.centroids, rows, usable, at, age)
         if linear:
             return replace(linear[self.length], window=window)
         return SensorErrors(window, newest, expected, np.full(window.shape, np.nan), window)

@@ -6,6 +6,7 @@ alone, and the error of the one-step prediction. Nothing looks ahead.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
@@ -16,11 +17,13 @@ from sensorad.models.linear import RidgeAutoregression, WindowPCA
 from sensorad.scoring.window_batches import by_sensor, projection_errors, step_errors
 
 __all__ = [
+    "BesideLinear",
     "ErrorModel",
     "LinearErrors",
     "PredictionErrors",
     "SensorErrors",
     "StackedErrorModel",
+    "StackedErrors",
     "in_place",
 ]
 
@@ -116,8 +119,52 @@ class StackedErrorModel(ErrorModel, Protocol):
         """
 
 
+class StackedErrors(ABC):
+    """A `StackedErrorModel` to whom one segment is a stack like any other."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def errors_at(
+        self,
+        rows: NDArray[np.float32],
+        usable: NDArray[np.bool_],
+        time: NDArray[np.int64],
+        at: NDArray[np.int64],
+        age: NDArray[np.int64],
+    ) -> SensorErrors:
+        """As `StackedErrorModel` has it."""
+
+    def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_], time: NDArray[np.int64]) -> SensorErrors:
+        """As `ErrorModel` has it."""
+        row = np.arange(len(rows))
+        return self.errors_at(rows, usable, time, row, row)
+
+
+class BesideLinear(StackedErrors):
+    """A model that may stand beside a linear part.
+
+    Attributes
+    ----------
+    pca, autoregression
+        The linear part; None for a model alone.
+    """
+
+    __slots__ = ()
+
+    pca: WindowPCA | None
+    autoregression: RidgeAutoregression | None
+
+    @property
+    def linear_part(self) -> LinearErrors | None:
+        """The linear part by itself."""
+        if self.pca is None or self.autoregression is None:
+            return None
+        return LinearErrors(self.pca, self.autoregression)
+
+
 @dataclass(frozen=True, slots=True)
-class LinearErrors:
+class LinearErrors(StackedErrors):
     """Errors of window-PCA and of the ridge autoregression."""
 
     pca: WindowPCA
@@ -126,10 +173,6 @@ class LinearErrors:
     @property
     def context_rows(self) -> int:
         return max(self.pca.length - 1, self.autoregression.lags)
-
-    def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_], time: NDArray[np.int64]) -> SensorErrors:
-        row = np.arange(len(rows))
-        return self.errors_at(rows, usable, time, row, row)
 
     def errors_at(
         self,

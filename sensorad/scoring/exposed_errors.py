@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.models.linear import RidgeAutoregression
-from sensorad.scoring.errors import SensorErrors, StackedErrorModel
+from sensorad.scoring.errors import SensorErrors, StackedErrorModel, StackedErrors
 from sensorad.scoring.fault_head import FaultHead
 
 __all__ = ["ExposedErrors"]
 
 
 @dataclass(frozen=True, slots=True)
-class ExposedErrors:
+class ExposedErrors(StackedErrors):
     """Errors of ``base``, and how faulty the last rows look to ``head`` as its last channel.
 
     Attributes
@@ -38,10 +38,6 @@ class ExposedErrors:
     def context_rows(self) -> int:
         """Rows before a row that its errors depend on."""
         return max(self.base.context_rows, self.head.features.context_rows)
-
-    def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_], time: NDArray[np.int64]) -> SensorErrors:
-        row = np.arange(len(rows))
-        return self.errors_at(rows, usable, time, row, row)
 
     def errors_at(
         self,

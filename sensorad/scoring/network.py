@@ -17,7 +17,7 @@ from sensorad.models.linear import RidgeAutoregression, WindowPCA
 from sensorad.models.registry import model_kind
 from sensorad.models.residual import ResidualAutoencoder
 from sensorad.models.weights import load_state_arrays
-from sensorad.scoring.crossfit import Fold, Stretch
+from sensorad.scoring.crossfit import Fold, Stretch, rows_outside
 from sensorad.scoring.errors import ErrorModel
 from sensorad.scoring.network_reading import Reading
 from sensorad.scoring.numpy_lstm import NumpyLSTM
@@ -213,7 +213,7 @@ def cross_trained(
     records: list[TrainingRecord] = []
     for side, excluded in enumerate((folds[:half], folds[half:])):
         held = [rows for fold in excluded for rows in fold.held]
-        kept = _without(stretches, held, plan.length)
+        kept = rows_outside(stretches, held, plan.length)
         pca, _ = linear(Fold(held, kept))
         trained = train_network(
             plan,
@@ -321,21 +321,6 @@ def _window_modes(stretches: Sequence[Stretch], length: int) -> NDArray[np.int64
     last = np.minimum(np.arange(len(mode)) + length - 1, len(mode) - 1)
     found: NDArray[np.int64] = mode * (mode.max() + 2) + mode[last]
     return found
-
-
-def _without(stretches: Sequence[Stretch], held: Sequence[tuple[int, int, int]], margin: int) -> list[Stretch]:
-    """The rows outside the held ranges and their margins."""
-    kept = []
-    for position, stretch in enumerate(stretches):
-        is_kept = np.ones(len(stretch), bool)
-        for at, start, stop in held:
-            if at == position:
-                is_kept[max(0, start - margin) : stop + margin] = False
-        edges = np.flatnonzero(np.diff(is_kept.astype(np.int8), prepend=0, append=0))
-        for start, stop in zip(edges[::2], edges[1::2], strict=True):
-            if stop - start > margin:
-                kept.append(stretch.part(int(start), int(stop)))
-    return kept
 
 
 def _gate(module: ResidualAutoencoder, held: Sequence[Stretch], plan: NetworkPlan) -> float:

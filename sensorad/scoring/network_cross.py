@@ -17,8 +17,7 @@ from sensorad.errors import TooLittleDataError
 from sensorad.models.cross_config import LINEAR, CrossSensorConfig
 from sensorad.models.cross_sensor import CrossSensorNetwork
 from sensorad.models.weights import state_arrays
-from sensorad.scoring.crossfit import Fold, Stretch
-from sensorad.scoring.network import _without
+from sensorad.scoring.crossfit import Fold, Stretch, rows_outside
 from sensorad.scoring.numpy_cross import REACH, NumpyCross, fit_linear, predict_linear
 from sensorad.training import TrainConfig, Trainer, TrainingRecord
 from sensorad.training.cross_sensor import HiddenSensors, LaggedSource
@@ -133,7 +132,7 @@ def cross_trained_sensors(
         held = [rows for fold in excluded for rows in fold.held]
         network, record = _trained(
             plan,
-            _without(stretches, held, plan.margin),
+            rows_outside(stretches, held, plan.margin),
             side,
             None if checkpoint is None else checkpoint / f"half-{side}.checkpoint",
             _named(progress, f"part {side + 1} of 3"),

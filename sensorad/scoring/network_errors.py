@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorad.data import TimeGrid, held_from, window_view
+from sensorad.data import TimeGrid
 from sensorad.errors import UsageError
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
-from sensorad.scoring.errors import LinearErrors, SensorErrors
+from sensorad.scoring.errors import SensorErrors
+from sensorad.scoring.whole_windows import GridReading, Read, WindowErrors, errors_of_windows, windows_at
 from sensorad.scoring.window_evidence import TINY
 
-__all__ = ["NetworkErrors", "ReadWindows", "ReadingNetwork", "StoredNetwork", "WindowNetwork", "slot_starts"]
+__all__ = ["NetworkErrors", "ReadWindows", "ReadingNetwork", "StoredNetwork", "WindowNetwork"]
 
 SCORING_WINDOWS = 512
 """Windows rebuilt at once."""
@@ -70,7 +70,7 @@ class ReadingNetwork(WindowNetwork, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkErrors:
+class NetworkErrors(GridReading):
     """Errors of windows under linear(x) + gate network(x - linear(x)), and one-step errors of the linear part.
 
     With a grid the network reads only the windows that end on the first row of a slot of absolute time. What it says of
@@ -102,34 +102,6 @@ class NetworkErrors:
     autoregression: RidgeAutoregression | None
     grid: TimeGrid | None = None
     read_every: int = 1
-
-    def __post_init__(self) -> None:
-        if (self.grid is None) != (self.read_every == 1):
-            raise UsageError("a network that does not read every row needs a grid, and only such a one")
-        if self.grid is not None and self.linear_part is None:
-            raise UsageError("a network without a linear part must read every row")
-
-    @property
-    def linear_part(self) -> LinearErrors | None:
-        """The linear part by itself."""
-        if self.pca is None or self.autoregression is None:
-            return None
-        return LinearErrors(self.pca, self.autoregression)
-
-    @property
-    def held_rows(self) -> int:
-        """Rows after a reading for which it holds at most."""
-        return 0 if self.grid is None else 2 * self.read_every
-
-    @property
-    def context_rows(self) -> int:
-        """Rows before a row that its errors depend on; that a row begins a slot shows in the row before it."""
-        lags = 0 if self.autoregression is None else self.autoregression.lags
-        return max(self.length - 1 + self.held_rows, lags)
-
-    def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_], time: NDArray[np.int64]) -> SensorErrors:
-        row = np.arange(len(rows))
-        return self.errors_at(rows, usable, time, row, row)
 
     def errors_at(
         self,
@@ -175,16 +147,14 @@ class NetworkErrors:
 
         The linear part is in float64, so that batches of any size give the same.
         """
-        return self.read(windows)[0]
+        return self.read(windows).rebuilt
 
-    def read(
-        self, windows: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
-        """Windows (N, L, C) rebuilt, their squared errors or what the network has in their place, and channels."""
+    def read(self, windows: NDArray[np.float32]) -> Read:
+        """What the whole model makes of windows (N, L, C)."""
         linear = np.zeros(windows.shape) if self.pca is None else self.pca.reconstruct(windows)
         output, squares, channels = self._read(windows - linear)
         rebuilt = linear + output
-        return rebuilt, (windows - rebuilt) ** 2 if squares is None else squares, channels
+        return Read(rebuilt, (windows - rebuilt) ** 2 if squares is None else squares, channels)
 
     def factors(
         self,
@@ -235,26 +205,17 @@ class NetworkErrors:
 
     def _every_window(
         self, rows: NDArray[np.float32], usable: NDArray[np.bool_], at: NDArray[np.int64], age: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32], NDArray[np.float64] | None]:
-        """Window errors, newest-row errors and expected rows (n, C) of the windows that end at ``at``; channels."""
-        shape = (len(at), rows.shape[1])
-        window, newest = np.full(shape, np.nan), np.full(shape, np.nan)
-        expected = np.full(shape, np.nan, np.float32)
-        channels = self._no_channels(len(at))
-        for part, windows, known in self._windows(rows, usable, at, np.flatnonzero(age >= self.length - 1)):
-            rebuilt, squares, measured = self.read(windows)
-            expected[part] = rebuilt[:, -1]
-            newest[part] = windows[:, -1] - rebuilt[:, -1]
-            if channels is not None:
-                channels[part] = measured
-            if known is None:
-                window[part] = squares.sum(axis=1) / self.length
-                continue
-            newest[part] = np.where(known[:, -1], newest[part], np.nan)
-            count = known.sum(axis=1)  # (n, C)
-            total = np.where(known, squares, 0.0).sum(axis=1)
-            window[part] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-        return window, newest, expected, channels
+    ) -> WindowErrors:
+        return errors_of_windows(
+            self.read,
+            rows,
+            usable,
+            at,
+            age,
+            length=self.length,
+            batch=SCORING_WINDOWS,
+            n_channels=self.n_channels,
+        )
 
     def _no_channels(self, n_rows: int) -> NDArray[np.float64] | None:
         """Room for those of ``n_rows`` rows."""
@@ -272,11 +233,12 @@ class NetworkErrors:
         held, channels = np.ones((len(at), rows.shape[1])), self._no_channels(len(at))
         if self.grid is None or self.pca is None:
             return held, channels
-        reading = slot_starts(self.grid, time, at, age, self.held_rows)[at]
-        has_reading = (reading >= 0) & (age - (at - reading) >= self.length - 1)
+        reading = self.readings(self.grid, time, at, age)
+        has_reading = reading >= 0
         needed, which = np.unique(reading[has_reading], return_inverse=True)
         factors, measured = np.ones((len(needed), rows.shape[1])), self._no_channels(len(needed))
-        for part, windows, known in self._windows(rows, usable, needed, np.arange(len(needed))):
+        batches = windows_at(rows, usable, needed, np.arange(len(needed)), self.length, SCORING_WINDOWS)
+        for part, windows, known in batches:
             factors[part], found = self._compared(windows, known, self.pca.reconstruct(windows))
             if measured is not None:
                 measured[part] = found
@@ -284,28 +246,3 @@ class NetworkErrors:
         if channels is not None and measured is not None:
             channels[has_reading] = measured[which]
         return held, channels
-
-    def _windows(
-        self, rows: NDArray[np.float32], usable: NDArray[np.bool_], ends: NDArray[np.int64], chosen: NDArray[np.int64]
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_] | None]]:
-        """Batches: positions in ``ends``, windows (n, L, C) that end there, usable cells of these; None = all."""
-        if len(chosen) == 0:
-            return
-        windows = window_view(rows, self.length)
-        present = None if usable.all() else window_view(usable, self.length)
-        for first in range(0, len(chosen), SCORING_WINDOWS):
-            part = chosen[first : first + SCORING_WINDOWS]
-            start = ends[part] - (self.length - 1)
-            yield part, windows[start], None if present is None else present[start]
-
-
-def slot_starts(
-    grid: TimeGrid, time: NDArray[np.int64], at: NDArray[np.int64], age: NDArray[np.int64], most_rows: int
-) -> NDArray[np.int64]:
-    """(S,) for each row the first row of its slot in its own segment; -1 where that is more than ``most_rows`` ago.
-
-    ``at`` and ``age`` tell the segments that ``time`` (S,) consists of, as in `StackedErrorModel`.
-    """
-    begins = grid.begins(time)
-    begins[at - age] = True
-    return held_from(begins, most_rows)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sensorad.models import RidgeAutoregression, WindowPCA
 from sensorad.scoring import LinearErrors
-from sensorad.scoring.crossfit import Fold, Stretch, blocked_folds, out_of_fold_errors
+from sensorad.scoring.crossfit import Fold, Stretch, blocked_folds, out_of_fold_errors, rows_outside
 
 lengths = st.lists(st.integers(1, 60), min_size=1, max_size=6)
 
@@ -51,12 +51,11 @@ def test_folds_keep_no_held_row_and_nothing_within_the_margin(sizes: list[int], 
 
 @given(lengths, st.integers(2, 6), st.integers(1, 12))
 def test_networks_of_half_the_log_keep_no_held_row_either(sizes: list[int], n_folds: int, margin: int) -> None:
-    from sensorad.scoring.network import _without
 
     stretches = _numbered(sizes)
     folds = blocked_folds(stretches, n_folds, margin)
     held = [rows for fold in folds[: n_folds // 2] for rows in fold.held]
-    _assert_apart(held, _without(stretches, held, margin), margin)
+    _assert_apart(held, rows_outside(stretches, held, margin), margin)
 
 
 def _stretch(n_rows: int, seed: int) -> Stretch:
