@@ -57,7 +57,7 @@ class Detector(LogScoring, Recalibration, Streams):
     score
         "fused" (default), "mahalanobis" (the published encoder-decoder rule), "sse", "topk" or "max".
     objective
-        Networks: "plain", "denoising" or "masked"; None takes the model's default.
+        Networks: "plain", "denoising", "dropout" or "masked"; None takes the model's default.
     linear_part
         Networks: None runs the network alone, as published.
     augment, augment_exclude

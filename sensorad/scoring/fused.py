@@ -14,7 +14,8 @@ evidence and never dilutes the fast one: score = max(fast, slow / 2).
 A network on a linear part gives a second opinion on windows. Of the two, the stronger evidence counts: a network that
 reconstructs the fault as well may not explain away what the linear part finds surprising. The members of an ensemble
 speak with one voice, the median of their evidence: what is strange to one member alone is a matter of that member.
-Whatever else a model measures of a window is one more kind of evidence in the mean.
+Whatever else a model measures of a window, no matter of which sensor, is guarded like the slow channel: in the mean it
+lets every fault fade that it does not see (docs/decisions/0012-guarded-channels.md).
 
 Errors of sensors as all others tell them are a second opinion of their own: where it is the stronger, it is the score,
 and the blame is its. A fault that breaks nothing but a nonlinear relation would be lost in the mean.
@@ -48,8 +49,8 @@ SLOW_SPAN = 30
 SLOW_WEIGHT = 0.5
 WEIGHTS = {"total": 0.5, "few": 1.0, "step": 1.0}
 
-CHANNEL_WEIGHT = 1.0
-"""Of each further channel in the mean."""
+CHANNEL_WEIGHT = 0.5
+"""Of what the channels of a model say, which is the mean of their evidence."""
 
 STEP_BLAME = 3.0
 """Weight of the one-step errors in the blame; the window's have 1."""
@@ -131,11 +132,8 @@ class FusedScheme:
         if self.linear is not None:
             second = self.linear.evidence(errors.linear)
             parts = {name: np.maximum(own, second[name]) for name, own in parts.items()}
-        if errors.channels is not None:
-            for at, tail in enumerate(self.channels):
-                parts[f"channel {at}"] = tail.evidence(errors.channels[:, at])
         if not self.has_steps:
-            score = _weighted_mean(parts)
+            score = self._with_channels(_weighted_mean(parts), errors)
             surprise = self.tails["row"].evidence(self._row_values(errors))
             return RowEvidence(score, surprise, as_shares(self._window_amount(errors)))
         total = self._step_total(steps.step)  # (S,)
@@ -143,8 +141,19 @@ class FusedScheme:
         slow = self.tails["step"].evidence(np.log(steps.judged(smooth(total, SLOW_SPAN, steps.age))))
         fast = _weighted_mean(parts)
         score = np.where(np.isnan(fast), np.nan, np.fmax(fast, SLOW_WEIGHT * slow))
+        score = self._with_channels(score, errors)
         surprise = self.tails["row"].evidence(np.log(steps.judged(total)))
         return self._with_cross(RowEvidence(score, surprise, self._blame(errors, steps, score)), errors)
+
+    def _with_channels(self, score: NDArray[np.float64], errors: SensorErrors) -> NDArray[np.float64]:
+        """(T,) raised where the channels have more to say; one that has read nothing yet, or not lately, is silent."""
+        if errors.channels is None or not self.channels:
+            return score
+        said = np.stack([tail.evidence(errors.channels[:, at]) for at, tail in enumerate(self.channels)])  # (E, T)
+        is_known = np.isfinite(said)
+        mean = np.where(is_known, said, 0.0).sum(axis=0) / np.maximum(is_known.sum(axis=0), 1)
+        raised: NDArray[np.float64] = np.maximum(score, CHANNEL_WEIGHT * mean)  # NaN where there is no score
+        return np.where(is_known.any(axis=0), raised, score)
 
     def _with_cross(self, found: RowEvidence, errors: SensorErrors) -> RowEvidence:
         """Score and blame of the second opinion in the rows where it is the stronger one."""
@@ -252,18 +261,12 @@ class FusedScheme:
 
 
 def _weighted_mean(parts: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """(T,) mean of the evidence by `WEIGHTS`; a channel counts where it says something."""
-    names = [name for name in parts if name in WEIGHTS]
-    total = WEIGHTS[names[0]] * parts[names[0]]
-    for name in names[1:]:
+    """(T,) mean of the evidence by `WEIGHTS`."""
+    first, *others = parts
+    total = WEIGHTS[first] * parts[first]
+    for name in others:
         total = total + WEIGHTS[name] * parts[name]
-    weight: float | NDArray[np.float64] = sum(WEIGHTS[name] for name in names)
-    for channel in (parts[name] for name in parts if name not in WEIGHTS):
-        # A network that has read nothing yet, or not lately, leaves the row to the others.
-        is_known = np.isfinite(channel)
-        total = total + CHANNEL_WEIGHT * np.where(is_known, channel, 0.0)
-        weight = weight + CHANNEL_WEIGHT * is_known
-    mean: NDArray[np.float64] = total / weight
+    mean: NDArray[np.float64] = total / sum(WEIGHTS[name] for name in parts)
     return mean
 
 

@@ -168,15 +168,19 @@ OBJECTIVES: dict[str, type[Any]] = {
 }
 
 
+SHORT_NAMES: dict[str, dict[str, Any]] = {"dropout": {"name": "denoising", "sigma": 0.0, "dropout": 0.2}}
+"""Objectives that have a name of their own with other values than the default ones."""
+
+
 def objective_from_name(name: str) -> Objective:
-    """The objective of that name with its default values.
+    """The objective of that name with its default values; "dropout" is denoising of cells that were set to 0.
 
     Examples
     --------
-    >>> objective_from_name("denoising")
-    Denoising(sigma=0.1, dropout=0.0)
+    >>> objective_from_name("denoising"), objective_from_name("dropout")
+    (Denoising(sigma=0.1, dropout=0.0), Denoising(sigma=0.0, dropout=0.2))
     """
-    return objective_from_json({"name": name})
+    return objective_from_json(SHORT_NAMES.get(name, {"name": name}))
 
 
 def objective_from_json(row: dict[str, Any]) -> Objective:
@@ -190,7 +194,7 @@ def objective_from_json(row: dict[str, Any]) -> Objective:
     options = {option: tuple(value) if isinstance(value, list) else value for option, value in row.items()}
     name = options.pop("name", None)
     if name not in OBJECTIVES:
-        raise UsageError(f"objective {name!r} is not known", hint=f"one of {', '.join(OBJECTIVES)}")
+        raise UsageError(f"objective {name!r} is not known", hint=f"one of {', '.join((*OBJECTIVES, *SHORT_NAMES))}")
     objective = OBJECTIVES[name]
     if unknown := options.keys() - objective.__dataclass_fields__.keys():
         raise UsageError(f"unknown options: {', '.join(sorted(unknown))}", where=f"objective {name}")

@@ -15,22 +15,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import process_time
 from typing import Any
 
 import numpy as np
 import torch
+from learned import LearnedSeries
 from numpy.typing import NDArray
 
 from sensorad.config import DetectorConfig
-from sensorad.families import family_of
-from sensorad.logs import LogFormat, SensorLog, SortedLog
-from sensorad.metrics import vus_pr
-from sensorad.normal_rows import read_normal_rows
-from sensorad.scoring import ErrorModel, FusedScheme, ScoringEngine, SensorErrors
-from sensorad.scoring.crossfit import blocked_folds, out_of_fold_errors
+from sensorad.scoring import FusedScheme, SensorErrors
 from sensorad_datasets import BenchmarkSeries, list_series, load_series
-from sensorad_datasets.bench.measures import BUFFER, filled
 from sensorad_datasets.bench.summary import paired_difference
 
 Row = dict[str, Any]
@@ -82,69 +76,25 @@ def ways(config: DetectorConfig) -> Iterator[Way]:
         yield Way(f"{wanted.model}, {scale}", lambda own, same=same: (own.model, own.length) == same)
 
 
-class Recorder:
-    """A model that keeps what it says, and says it again."""
-
-    def __init__(self, model: ErrorModel) -> None:
-        self.context_rows = model.context_rows
-        self.said: list[SensorErrors] = []
-        self._model: ErrorModel | None = model
-        self._next: Iterator[SensorErrors] = iter(())
-
-    def again(self, said: Sequence[SensorErrors]) -> Recorder:
-        """From now on says this."""
-        self._model, self._next = None, iter(said)
-        return self
-
-    def errors(self, rows: Any, usable: Any, time: Any) -> SensorErrors:
-        raise NotImplementedError("rows are always scored by errors_at")
-
-    def errors_at(self, rows: Any, usable: Any, time: Any, at: Any, age: Any) -> SensorErrors:
-        if self._model is None:
-            return next(self._next)
-        found: SensorErrors = self._model.errors_at(rows, usable, time, at, age)  # type: ignore[attr-defined]
-        self.said.append(found)
-        return found
-
-
 def measured(series: BenchmarkSeries, config: DetectorConfig) -> Iterator[Row]:
     """One ensemble trained on a series, its members joined in every way."""
-    form = LogFormat(time=series.time_column, sensors=series.sensors, group=series.group_column)
-    log = SortedLog(SensorLog(series.train, form))
-    rows = read_normal_rows(log.blocks(), log.schema, config.length)
-    config = config.fitted_to(rows.n_rows, len(rows.scaler.used_positions))
-    folds = blocked_folds(rows.stretches, config.folds if rows.n_rows >= 10 * config.length else 2, config.length)
-    began = process_time()
-    learned = family_of("ensemble").learn(rows, folds, config, checkpoint=None, report=lambda _what, _share: None)
-    normal = out_of_fold_errors(rows.stretches, folds, learned.fold_model)
-    fit_seconds = process_time() - began
-    noise = rows.scaler.noise[rows.scaler.used_positions]
-    blocks = list(SortedLog(SensorLog(series.test, form, schema=log.schema)).blocks())
-    recorder = Recorder(learned.model)
+    learned = LearnedSeries(series, config)
+    for way in ways(learned.config):
+        part = [at for at, own in enumerate(learned.config.each_member) if way.chosen(own)]
 
-    def scores(scheme: FusedScheme) -> NDArray[np.float64]:
-        engine = ScoringEngine(rows.scaler, rows.imputer, rows.timing, recorder, scheme, config.length)
-        found = np.full(series.test.num_rows, np.nan)
-        for block in blocks:
-            found[block.index] = engine.score(block).score
-        return found
+        def heard(errors: SensorErrors, part: Sequence[int] = part, has_second: bool = way.has_second) -> SensorErrors:
+            return _heard(errors, part, has_second)
 
-    began = process_time()
-    scores(FusedScheme.fit(normal, noise))
-    row_us = 1e6 * (process_time() - began) / series.test.num_rows
-    for way in ways(config):
-        part = [at for at, own in enumerate(config.each_member) if way.chosen(own)]
-        recorder.again([_heard(errors, part, way.has_second) for errors in recorder.said])
-        found = scores(way.scheme.fit([_heard(errors, part, way.has_second) for errors in normal], noise))
-        quality = vus_pr(series.labels[series.counted], filled(found)[series.counted], BUFFER)
         yield {
             "set": series.set_name,
             "series": series.series,
             "seed": config.random_state,
             "way": way.name,
-            "vus_pr": quality,
-            "fit_seconds": fit_seconds,
-            "row_us": row_us,
+            "vus_pr": learned.vus_pr(
+                lambda errors, part=part, way=way: _heard(errors, part, way.has_second), way.scheme
+            ),
+            "fit_seconds": learned.fit_seconds,
+            "row_us": learned.row_us,
         }
 
 

@@ -6,7 +6,8 @@ The fleet: one classifier is trained on the training parts of all SMD machines t
 or with the transform that was applied to a window; it scores the test part of each. The plant: a classifier of its
 operating modes (or of transforms), trained on 28 simulated days, scores 28 others with 28 faults. Each score stands
 alone; as one more kind of evidence in the mean of the linear core of that machine, whose statistics are out of fold as
-those of the classifier are; and guarded: it may raise the core's score with twice the evidence, and never lowers it.
+those of the classifier are; and guarded, as detectors have it: it may raise the core's score with twice the evidence,
+and never lowers it.
 Figures are VUS-PR; differences to the linear core are paired by machine or plant, after the mean over seeds. A window
 is read at every tenth row.
 """
@@ -50,7 +51,7 @@ Row = tuple[str, str, tuple[float, float, float]]
 
 READ_EVERY = 10
 CORE, TRUE_CLASS = "linear core", "true class"
-GUARDED_WEIGHT = 0.5
+MEAN_WEIGHT = 1 / 3.5
 PLANT_STRIDE = 7
 VARIANTS: Mapping[str, dict[str, object]] = {
     "": {},
@@ -92,8 +93,9 @@ class Machine:
         parts = [
             replace(errors, channels=channel[:, None]) for errors, channel in ((self.train, train), (self.test, test))
         ]
-        mean = FusedScheme.fit(parts[:1], self.noise).evidence(parts[1]).score
-        guarded = np.fmax(self.core, GUARDED_WEIGHT * TailModel.fit(train).evidence(test))
+        guarded = FusedScheme.fit(parts[:1], self.noise).evidence(parts[1]).score
+        said = TailModel.fit(train).evidence(test)
+        mean = np.where(np.isfinite(said), (1.0 - MEAN_WEIGHT) * self.core + MEAN_WEIGHT * said, self.core)
         return self.vus(test), self.vus(mean), self.vus(guarded)
 
 

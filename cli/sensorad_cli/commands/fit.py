@@ -38,7 +38,7 @@ __all__ = ["command"]
 @click.option(
     "--score", default="fused", show_default=True, metavar="NAME", help="fused, mahalanobis, sse, topk or max."
 )
-@click.option("--objective", metavar="NAME", help="What a network is trained for: plain, denoising or masked.")
+@click.option("--objective", metavar="NAME", help="What a network is trained for: plain, denoising, dropout or masked.")
 @objective_options
 @class_options
 @click.option(

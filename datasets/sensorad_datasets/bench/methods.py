@@ -217,6 +217,23 @@ def _product(model: str, **options: Any) -> Callable[[int], Detector]:
     return lambda seed: Detector(model, random_state=seed, **options)
 
 
+def _ablations() -> list[Method]:
+    """LSTMs without a linear part, where the training has all the say; `lstm-alone` is the masked one."""
+    trained: dict[str, tuple[str, dict[str, Any]]] = {
+        "plain": ("trained to rebuild windows as they are", {"objective": "plain"}),
+        "denoising": ("trained to take noise off", {"objective": "denoising"}),
+        "dropout": ("trained to fill in cells dropped at random", {"objective": "dropout"}),
+        "augment": ("trained on jittered, scaled and shifted windows", {"augment": ("jitter", "scaling", "shift")}),
+        **{f"mixup-{alpha:g}": (f"trained with mixup, alpha {alpha:g}", {"mixup": alpha}) for alpha in (0.2, 0.4, 1.0)},
+        "repair": ("trained to undo synthetic faults", {"exposure": "repair"}),
+        "hinge": ("trained to rebuild synthetic faults worse", {"exposure": "hinge"}),
+    }
+    return [
+        Method(f"lstm-{name}-alone", f"an LSTM alone, {what}", True, _product("lstm", linear_part=None, **options))
+        for name, (what, options) in trained.items()
+    ]
+
+
 def _all_methods() -> dict[str, Method]:
     networks = ("lstm", "transformer", "variational", "adversarial")
     methods = [
@@ -231,6 +248,14 @@ def _all_methods() -> dict[str, Method]:
             Method(f"{name}-alone", f"the {name} network without a linear part", True, _product(name, linear_part=None))
             for name in networks
         ),
+        Method("randnet", "dense network of random connections beside the linear part", True, _product("randnet")),
+        Method(
+            "classifier", "doubt of a classifier of transforms beside the linear part", True, _product("classifier")
+        ),
+        Method(
+            "head", "the linear part, and a head trained on synthetic faults", True, _product("linear", exposure="head")
+        ),
+        *_ablations(),
         *(
             Method(
                 f"{name}-untrained-alone",
