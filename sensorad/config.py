@@ -164,6 +164,8 @@ class DetectorConfig:
         self._check_training()
         if self.model == "linear" and not self.has_linear_part:
             raise UsageError("the linear model is nothing without its linear part", hint="choose a network")
+        if self.model == "auto" and not self.has_linear_part:
+            raise UsageError("auto chooses between the linear model and one beside it", hint="name another model")
         if self.model == "linear" and self.objective is not None:
             raise UsageError("the linear model has no training objective", hint="leave --objective out")
         if self.objective is not None and not model_kind(self.model).reads_windows:

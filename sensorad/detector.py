@@ -52,8 +52,8 @@ class Detector(LogScoring, Recalibration, Streams):
     Parameters
     ----------
     model
-        "linear" (default), "lstm", "transformer", "variational", "adversarial", "ensemble", "shape", "cross",
-        "classifier" or "randnet"; see docs/models.md.
+        "linear" (default), "auto" (linear, or cross where the log asks for it), "lstm", "transformer", "variational",
+        "adversarial", "ensemble", "shape", "cross", "classifier" or "randnet"; see docs/models.md.
     score
         "fused" (default), "mahalanobis" (the published encoder-decoder rule), "sse", "topk" or "max".
     objective
@@ -90,7 +90,7 @@ class Detector(LogScoring, Recalibration, Streams):
     Attributes
     ----------
     config_ : DetectorConfig
-        The settings with the window length settled.
+        The settings with the window length settled, and the model where "auto" chose it.
     schema_ : SensorSchema
     format_ : LogFormat
         How the training log was read; later logs are read the same way unless told otherwise.
@@ -233,6 +233,7 @@ class Detector(LogScoring, Recalibration, Streams):
         rows = read_normal_rows(source.blocks(), source.schema, start.config.length, start.pretrained)
         config = start.config.fitted_to(rows.n_rows, len(rows.scaler.used_positions))
         learned = learn(rows, config, checkpoint=checkpoint, progress=progress)
+        config = learned.config
         looks_back = context_rows(learned.model, learned.scheme, config.length)
         rule = self.events or default_rule(config, rows.timing, looks_back)
         if budget is not None:

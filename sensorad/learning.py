@@ -34,6 +34,8 @@ class Learned:
     ----------
     model, scheme
         For the engine.
+    config
+        Settings of what was learned: those that were given, unless they left a choice.
     scores : CalibrationScores
         Out-of-fold scores of the normal rows, for the threshold.
     roles : dict of str to str
@@ -46,6 +48,7 @@ class Learned:
 
     model: ErrorModel
     scheme: Scheme
+    config: DetectorConfig
     scores: CalibrationScores
     roles: dict[str, str]
     records: list[TrainingRecord] = field(default_factory=list)
@@ -77,7 +80,9 @@ def learn(
     if records:
         roles["length of training"] = f"mean of the best epochs of the two halves: {records[-1].n_epochs}"
     notes = [*_odd_blocks(rows, folds, errors), *dict.fromkeys(record.note for record in records if record.note)]
-    return Learned(trained.model, scheme, _normal_scores(rows, errors, scheme), roles, records, notes)
+    return Learned(
+        trained.model, scheme, trained.config or config, _normal_scores(rows, errors, scheme), roles, records, notes
+    )
 
 
 def default_rule(config: DetectorConfig, timing: Timing, window_rows: int) -> EventRule:

@@ -42,12 +42,15 @@ class Trained:
         How the errors of a block out of fold come about, after "each scored by".
     records
         Of networks; the run on everything last.
+    config
+        Settings of what was learned, where these were left open; None: those that were given.
     """
 
     fold_model: Callable[[Fold], ErrorModel]
     model: ErrorModel
     how: str
     records: Sequence[TrainingRecord] = field(default_factory=list)
+    config: DetectorConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)

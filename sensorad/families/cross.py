@@ -81,7 +81,7 @@ class CrossFamily:
             fingerprint=rows.fingerprint,
         )
         n_sensors = len(found.gate)
-        sensors = found.judged(settings.least_gain) if config.has_linear_part else np.arange(n_sensors)
+        sensors = found.judged(settings) if config.has_linear_part else np.arange(n_sensors)
 
         def model(network: NumpyCross | None, fold: Fold) -> ErrorModel:
             return _errors(network, sensors, found.gate, found.widening, config, linear_part(fold, config, rows.prior))
@@ -161,9 +161,10 @@ def _note(rows: NormalRows, found: CrossTrained, sensors: NDArray[np.int64], con
     if not config.has_linear_part:
         return ""
     if len(sensors) == 0:
+        least = CrossSensorConfig.from_json(dict(config.network)).least_gain
         return (
-            "of no sensor the network knows enough more than a linear prediction does (largest gain "
-            f"{found.gain.max():.0%}): the detector is the linear one"
+            f"of {(found.gain >= least).sum()} of {len(found.gain)} sensors the network knows enough more than a "
+            f"linear prediction does (largest gain {found.gain.max():.0%}): the detector is the linear one"
         )
     best = sensors[np.argsort(-found.gain[sensors], kind="stable")]
     names = [f"{rows.sensors[sensor]} ({found.gain[sensor]:.0%})" for sensor in best[:5]]

@@ -75,6 +75,7 @@ class ExposedFamily:
             ExposedErrors(cast(StackedErrorModel, trained.model), heads.final),
             f"{trained.how}, beside a head that learned faults in the other half",
             trained.records,
+            trained.config,
         )
 
     def arrays(self, model: ErrorModel) -> dict[str, NDArray[Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from sensorad.config import DetectorConfig
+from sensorad.families.auto import AutoFamily
 from sensorad.families.base import Family
 from sensorad.families.classifier import ClassifierFamily
 from sensorad.families.cross import CrossFamily
@@ -20,6 +21,7 @@ __all__ = ["FAMILIES", "family_for", "family_of"]
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
+        "auto": AutoFamily(),
         "classifier": ClassifierFamily(),
         "cross": CrossFamily(),
         "ensemble": EnsembleFamily(),

@@ -34,16 +34,24 @@ class CrossSensorConfig:
     least_gain
         A sensor is judged where the network takes away at least this share of the squared error that the linear
         prediction leaves of it on rows that neither saw.
+    least_share
+        Share of the sensors that must be judged; of fewer, none is.
     """
 
     width: int = 128
     most_hidden: float = 0.2
     penalty: float = 10.0
-    least_gain: float = 0.1
+    least_gain: float = 0.5
+    least_share: float = 0.0
 
     def __post_init__(self) -> None:
         at_least(1, 4096, width=self.width)
-        for name, low, high in (("most_hidden", 0.0, 1.0), ("penalty", 0.0, math.inf), ("least_gain", -math.inf, 1.0)):
+        for name, low, high in (
+            ("most_hidden", 0.0, 1.0),
+            ("penalty", 0.0, math.inf),
+            ("least_gain", -math.inf, 1.0),
+            ("least_share", 0.0, 1.0),
+        ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value < high:
                 raise UsageError(

@@ -96,6 +96,14 @@ def _classifier(n_sensors: int, length: int, settings: Mapping[str, Any], genera
 MODELS: Mapping[str, ModelKind] = MappingProxyType(
     {
         "linear": ModelKind("linear", "window-PCA and ridge autoregression across sensors", 30, family="linear"),
+        "auto": ModelKind(
+            "auto",
+            "linear, or cross where the log shows that sensors hang together by curves",
+            30,
+            family="auto",
+            has_networks=True,
+            reads_windows=False,
+        ),
         "ensemble": ModelKind(
             "ensemble", "median of unlike models of windows, long and short", 30, family="ensemble", has_networks=True
         ),

@@ -99,9 +99,10 @@ class CrossTrained:
     widening: NDArray[np.float64]
     records: list[TrainingRecord]
 
-    def judged(self, least_gain: float) -> NDArray[np.int64]:
-        """(G,) sensors with at least that gain."""
-        return np.flatnonzero(self.gain >= least_gain)
+    def judged(self, settings: CrossSensorConfig) -> NDArray[np.int64]:
+        """(G,) sensors of which the network knows enough; none where these are too few."""
+        known = np.flatnonzero(self.gain >= settings.least_gain)
+        return known if len(known) >= settings.least_share * len(self.gain) else known[:0]
 
 
 def cross_trained_sensors(
@@ -147,7 +148,7 @@ def cross_trained_sensors(
     gate = np.clip(en / np.maximum(nn, 1e-12), 0.0, 1.0).astype(np.float32).astype(np.float64)  # as an artefact has it
     gain = np.where(ee > SMALLEST_SCALE**2 * count, (2.0 * gate * en - gate**2 * nn) / np.maximum(ee, 1e-12), 0.0)
     found = CrossTrained(lambda fold: networks[id(fold)], None, gate, gain, np.zeros((len(gate),) * 2), records)
-    judged = np.arange(len(gate)) if is_alone else found.judged(plan.network.least_gain)
+    judged = np.arange(len(gate)) if is_alone else found.judged(plan.network)
     if len(judged) == 0:
         return found
     widening = np.zeros((len(gate),) * 2)

@@ -1,6 +1,6 @@
 """Where a network wins: a simulated plant whose sensors hang together by curves and products.
 
-``python tests/benchmarks/bench_regimes.py [--quick] [--seeds N] [--runs N] [--models linear lstm cross cross-alone]``
+``python tests/benchmarks/bench_regimes.py [--quick] [--seeds N] [--runs N] [--models linear lstm cross cross-alone auto]``
 
 Each seed is another plant of 14 sensors with 20,000 normal rows to fit on and 10,000 with faults that keep values,
 steps and spectra of each sensor and only break its relation to the others (`sensorad_datasets.nonlinear_plant`). Each
@@ -23,7 +23,7 @@ from sensorad_datasets.bench.summary import paired_difference
 from sensorad_datasets.bench.tables import markdown
 from sensorad_datasets.nonlinear_plant import NonlinearPlantConfig, load_nonlinear
 
-MODELS = ("linear", "lstm", "cross", "cross-alone")
+MODELS = ("linear", "lstm", "cross", "cross-alone", "auto")
 MEASURES = ("VUS-PR", "AUC-ROC", "AUC-PR", "blamed rightly", "fit seconds", "score seconds")
 COMPARED = ("VUS-PR", "AUC-ROC")
 QUICK = NonlinearPlantConfig(train_rows=3000, test_rows=3000)

@@ -91,7 +91,10 @@ class Case:
 EVERY_SCORE = ("linear", "lstm", "transformer")
 """Models that run under every score; to the others scores are only what they do with errors, and two of them do."""
 
-DEFAULTS = [Case(model) for model in MODELS]
+KINDS = [model for model in MODELS if model != "auto"]
+"""What `auto` learns is one of the others: tests/unit/test_families_auto.py."""
+
+DEFAULTS = [Case(model) for model in KINDS]
 NETWORKS = [case for case in DEFAULTS if case.is_network]
 ALONE = [Case(case.model, has_linear_part=False) for case in DEFAULTS if case.model != "linear"]
 UNTRAINED = [
@@ -100,7 +103,7 @@ UNTRAINED = [
     for has_linear in ((True, False) if case.model in EVERY_SCORE else (False,))
 ]
 SCORED = [
-    Case(model, score) for model in MODELS for score in (SCHEMES if model in EVERY_SCORE else ("fused", "mahalanobis"))
+    Case(model, score) for model in KINDS for score in (SCHEMES if model in EVERY_SCORE else ("fused", "mahalanobis"))
 ]
 EXPOSED = [
     Case("lstm", training=(("exposure", "head"),)),

@@ -238,6 +238,7 @@ def _all_methods() -> dict[str, Method]:
     networks = ("lstm", "transformer", "variational", "adversarial")
     methods = [
         Method("linear", "the product's default", detector=_product("linear")),
+        Method("auto", "linear, or cross where the training part asks for it", True, _product("auto")),
         Method("ensemble", "unlike models of long and short windows together", True, _product("ensemble")),
         Method("shape", "nearest of typical windows, beside the linear part", True, _product("shape")),
         Method("shape-alone", "nearest of typical windows", True, _product("shape", linear_part=None)),
