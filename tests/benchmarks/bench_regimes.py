@@ -1,6 +1,6 @@
 """Where a network wins: a simulated plant whose sensors hang together by curves and products.
 
-``python tests/benchmarks/bench_regimes.py [--quick] [--seeds N] [--runs N] [--models linear lstm cross cross-alone auto]``
+``python tests/benchmarks/bench_regimes.py [--quick] [--seeds N] [--runs N] [--models linear lstm cross auto ...]``
 
 Each seed is another plant of 14 sensors with 20,000 normal rows to fit on and 10,000 with faults that keep values,
 steps and spectra of each sensor and only break its relation to the others (`sensorad_datasets.nonlinear_plant`). Each
