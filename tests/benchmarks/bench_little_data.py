@@ -141,7 +141,7 @@ def main() -> None:
                 print(days, machine, name, np.round(np.mean(values, axis=0), 4), file=sys.stderr, flush=True)
         print(f"\n{days} day(s), {len(machines)} machines, {options.seeds} seeds, N = {options.n_fold}\n")
         print(
-            "| training set | learned from | unseen | gap | VUS-PR | minus plain, equal steps | 95 % interval | better |"
+            "| training set | learned from | unseen | gap | VUS-PR | minus plain, same steps | 95 % interval | better |"
         )
         print("|:---|---:|---:|---:|---:|---:|---:|---:|")
         mean = {name: np.mean(values, axis=1) for name, values in found.items()}  # (machines, 3)
