@@ -123,6 +123,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=tuple(KINDS), default=tuple(KINDS))
     parser.add_argument("--drops", type=int, default=12, help="choices of missing sensors for each plant")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     options = parser.parse_args()
     import torch
 
@@ -134,7 +135,7 @@ def main() -> None:
     print(f"| {' | '.join((*heads, 'found', 'missing'))} |\n" + "|---" * 11 + "|")
     for name in options.models:
         total = np.zeros(6)
-        for seed in range(options.seeds):
+        for seed in range(options.first_seed, options.first_seed + options.seeds):
             config = PlantConfig(days=fit_days + calibration_days + rest_days)
             table = simulate_plant(config, np.random.default_rng([seed, 3])).table
             detector = fitted(KINDS[name], table, fit_days * DAY, calibration_days * DAY)
