@@ -24,17 +24,20 @@ __all__ = [
     "split_faults",
 ]
 
+BESIDE_LINEAR = (
+    *("auto", "ensemble", "shape", "lstm", "transformer", "variational", "adversarial", "randnet", "cross"),
+    *("cross-alone", "classifier", "head"),
+)
+TRAININGS = ("denoising", "dropout", "augment", "mixup-0.2", "mixup-0.4", "mixup-1", "repair", "hinge")
+
 PAIRS: tuple[tuple[str, str], ...] = (
-    ("ensemble", "linear"),
-    ("shape", "linear"),
-    ("lstm", "linear"),
-    ("transformer", "linear"),
-    ("cross", "linear"),
-    ("cross-alone", "linear"),
+    *((method, "linear") for method in BESIDE_LINEAR),
     ("lstm", "lstm-untrained-alone"),
     ("transformer", "transformer-untrained-alone"),
     ("lstm-alone", "lstm-untrained-alone"),
     ("transformer-alone", "transformer-untrained-alone"),
+    ("lstm-alone", "lstm-plain-alone"),
+    *((f"lstm-{training}-alone", "lstm-plain-alone") for training in TRAININGS),
     ("linear", "window-pca"),
     ("linear", "autoregression"),
 )
