@@ -13,7 +13,7 @@ from sensorad.data import Timing
 from sensorad.events import EventRule
 from sensorad.families import Progress, family_for
 from sensorad.normal_rows import NormalRows
-from sensorad.scoring import ErrorModel, Scheme, SensorErrors, scheme_class
+from sensorad.scoring import ErrorModel, LinearErrors, Scheme, SensorErrors, scheme_class
 from sensorad.scoring.crossfit import Fold, blocked_folds, out_of_fold_errors
 from sensorad.thresholds import CalibrationScores
 
@@ -77,7 +77,7 @@ def learn(
     if rows.prior is not None and config.has_linear_part:
         roles["start"] = f"a detector of other machines, which counts as {rows.prior.rows:,.0f} rows of the linear part"
     records = list(trained.records)
-    if records:
+    if records and not isinstance(trained.model, LinearErrors):
         roles["length of training"] = f"mean of the best epochs of the two halves: {records[-1].n_epochs}"
     notes = [*_odd_blocks(rows, folds, errors), *dict.fromkeys(record.note for record in records if record.note)]
     return Learned(

@@ -161,10 +161,10 @@ def _note(rows: NormalRows, found: CrossTrained, sensors: NDArray[np.int64], con
     if not config.has_linear_part:
         return ""
     if len(sensors) == 0:
-        least = CrossSensorConfig.from_json(dict(config.network)).least_gain
+        n_known = (found.gain >= CrossSensorConfig.from_json(dict(config.network)).least_gain).sum()
         return (
-            f"of {(found.gain >= least).sum()} of {len(found.gain)} sensors the network knows enough more than a "
-            f"linear prediction does (largest gain {found.gain.max():.0%}): the detector is the linear one"
+            f"the network knows {n_known or 'none'} of {len(found.gain)} sensors far better than a linear prediction does "
+            f"(largest gain {found.gain.max():.0%}), too few: the detector is the linear one"
         )
     best = sensors[np.argsort(-found.gain[sensors], kind="stable")]
     names = [f"{rows.sensors[sensor]} ({found.gain[sensor]:.0%})" for sensor in best[:5]]

@@ -76,7 +76,7 @@ def test_where_they_do_not_it_is_the_linear_model() -> None:
 def test_two_curves_among_many_sensors_are_too_few() -> None:
     log = curved(6000, 0, n_straight=10)
     note = next(note for note in fitted(log).notes_ if "linear prediction" in note)
-    assert "of 2 of 15 sensors" in note
+    assert "knows 2 of 15 sensors" in note
     assert fitted(log, least_share=0.1).config_.model == "cross"
 
 
