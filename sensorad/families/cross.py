@@ -163,8 +163,8 @@ def _note(rows: NormalRows, found: CrossTrained, sensors: NDArray[np.int64], con
     if len(sensors) == 0:
         n_known = (found.gain >= CrossSensorConfig.from_json(dict(config.network)).least_gain).sum()
         return (
-            f"the network knows {n_known or 'none'} of {len(found.gain)} sensors far better than a linear prediction does "
-            f"(largest gain {found.gain.max():.0%}), too few: the detector is the linear one"
+            f"the network knows {n_known or 'none'} of {len(found.gain)} sensors far better than a linear prediction "
+            f"does (largest gain {found.gain.max():.0%}), too few: the detector is the linear one"
         )
     best = sensors[np.argsort(-found.gain[sensors], kind="stable")]
     names = [f"{rows.sensors[sensor]} ({found.gain[sensor]:.0%})" for sensor in best[:5]]
