@@ -96,3 +96,11 @@ def test_a_card_that_exists_is_kept(carded: Path) -> None:
     run.refused(5, "E_IO", "card.json", "--force")
     assert (carded / "card.json").read_bytes() == before
     assert not (carded / "other.sensorad").exists()
+
+
+def test_where_there_is_too_little_for_a_card_the_detector_is_there(tmp_path: Path) -> None:
+    make_log(200, seed=0).to_parquet(tmp_path / "short.parquet")
+    run = cli("fit", "short.parquet", "-o", "pump.sensorad", "--card", "card.json", cwd=tmp_path).ok(3)
+    assert "the detector is written, pump.sensorad, but there is no card" in run.err
+    assert left_in(tmp_path) == {"short.parquet", "pump.sensorad"}
+    cli("inspect", "pump.sensorad", cwd=tmp_path).ok()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sensorad.errors import UsageError
+from sensorad.errors import SensoradError, UsageError
 from sensorad_cli.card import card_json, card_rows
 from sensorad_cli.class_options import ClassOptions, class_options
 from sensorad_cli.detectability_options import CardOptions, card_in_words, card_options
@@ -144,8 +144,12 @@ def command(
         _write_loss_curve(figure, detector, force)
     rows, drawn = card_rows(detector), []
     if card_options.is_wanted:
-        with output.progress() as progress:
-            card = card_options.make(detector, log, log_options, init=start, progress=progress)
+        try:
+            with output.progress() as progress:
+                card = card_options.make(detector, log, log_options, init=start, progress=progress)
+        except SensoradError:
+            output.warn(f"the detector is written, {target}, but there is no card of what it would find")
+            raise
         drawn = card_options.write(card, force=force)
         rows.append(("would find", card_in_words(card)))
     seconds = perf_counter() - began
