@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from math import inf
+from types import MappingProxyType
 from typing import Any
 
 from sensorad.errors import UsageError, unknown_name
@@ -18,6 +19,11 @@ __all__ = ["CLASS_SCORES", "EXPOSURES", "LABELS", "TRANSFORM_SCORES", "DetectorC
 
 EXPOSURES = ("repair", "hinge", "head", "uniform")
 """Ways in which synthetic faults enter the training."""
+
+EXPOSURE_SETTINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"repair": ("share", "faulty_weight"), "hinge": ("weight", "margin")}
+)
+"""Settings of exposures, besides the kinds of faults."""
 
 LABELS = ("machine", "mode", "transform")
 """Where the labels of a classifier come from."""
@@ -55,7 +61,8 @@ class DetectorConfig:
     folds
         Blocks of time for out-of-fold errors; halved where the log is short.
     objective
-        Name of the training objective; None takes the model's default.
+        Name of the training objective, or the plain values of one with settings of its own; None takes the model's
+        default.
     augment
         Augmentations of training windows, in their order: names of `sensorad.augment.AUGMENTATIONS`, or the plain
         values of one with settings of its own.
@@ -70,6 +77,8 @@ class DetectorConfig:
         ones learn without.
     exposure_kinds
         Families of faults to train on; none named = all.
+    exposure_settings
+        Settings of "repair" (share, faulty_weight) or "hinge" (weight, margin) that differ from their defaults.
     members
         Settings of each member of an ensemble that differ from those of the whole (`MEMBER_SETTINGS`), "model" among
         them; none given = the usual ones (`sensorad.members`).
@@ -116,12 +125,13 @@ class DetectorConfig:
     lags: int = 10
     penalty: float = 1.0
     folds: int = 4
-    objective: str | None = None
+    objective: str | Mapping[str, Any] | None = None
     augment: tuple[str | Mapping[str, Any], ...] = ()
     augment_exclude: tuple[str, ...] = ()
     mixup: float = 0.0
     exposure: str | None = None
     exposure_kinds: tuple[str, ...] = ()
+    exposure_settings: Mapping[str, Any] = field(default_factory=dict)
     members: tuple[Mapping[str, Any], ...] = ()
     labels: str | None = None
     class_score: str | None = None
@@ -286,6 +296,8 @@ class DetectorConfig:
         changes: dict[str, Any] = {"members": (), "time_limit_seconds": seconds}
         if self.exposure == "head" or settings["window"] < LEAST_EXPOSED_ROWS:  # a head is that of the whole
             changes |= {"exposure": None, "exposure_kinds": ()}
+        if {**changes, **settings}.get("exposure", self.exposure) != self.exposure:
+            changes["exposure_settings"] = {}
         return replace(self, **(changes | dict(settings)))
 
     def check_sensors(self, names: Sequence[str]) -> None:
@@ -295,6 +307,9 @@ class DetectorConfig:
                 raise unknown_name("sensor", name, names)
 
     def _check_exposure(self) -> None:
+        unknown = sorted(set(self.exposure_settings) - set(EXPOSURE_SETTINGS.get(str(self.exposure), ())))
+        if unknown:
+            raise UsageError(f"exposure {self.exposure!r} has no settings {', '.join(unknown)}", where="exposure")
         kind = model_kind(self.model)
         learns_windows = kind.is_trained and kind.reads_windows
         if not learns_windows and (self.augment or self.mixup or self.exposure in ("repair", "hinge")):

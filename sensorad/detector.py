@@ -23,6 +23,7 @@ from sensorad.learning import default_rule, learn
 from sensorad.log_scoring import LogScoring
 from sensorad.logs import LogFormat, SensorLog, SortedLog
 from sensorad.model_parts import ModelParts, model_arrays
+from sensorad.models import ReadyNetwork, plain_model
 from sensorad.monitoring import CalibrationMonitor
 from sensorad.normal_rows import read_normal_rows
 from sensorad.pretrained import Pretrained
@@ -31,7 +32,7 @@ from sensorad.scoring import FusedScheme, ScoringEngine, context_rows
 from sensorad.starting import started
 from sensorad.streams import Streams
 from sensorad.thresholds import Budget, BudgetThreshold, ReturnPeriods, ThresholdMethod, ThresholdResult
-from sensorad.training.settings import plain_names, plain_steps
+from sensorad.training.settings import Described, plain_exposure, plain_names, plain_objective, plain_steps
 from sensorad.types import SensorSchema
 
 if TYPE_CHECKING:
@@ -54,10 +55,12 @@ class Detector(LogScoring, Recalibration, Streams):
     model
         "linear" (default), "auto" (linear, or cross where the log asks for it), "lstm", "transformer", "variational",
         "adversarial", "ensemble", "shape", "cross", "classifier" or "randnet"; see docs/models.md.
+        Or a network of `sensorad.models`, such as ``LSTMAutoencoder(3, LSTMConfig(width=32))``: its kind and sizes.
     score
         "fused" (default), "mahalanobis" (the published encoder-decoder rule), "sse", "topk" or "max".
     objective
-        Networks: "plain", "denoising", "dropout" or "masked"; None takes the model's default.
+        Networks: "plain", "denoising", "dropout" or "masked", or a ready one, such as ``Denoising(sigma=0.2)``; None
+        takes the model's default.
     linear_part
         Networks: None runs the network alone, as published.
     augment, augment_exclude
@@ -66,8 +69,8 @@ class Detector(LogScoring, Recalibration, Streams):
     mixup
         Networks: alpha of the mixup of training windows; 0 = off.
     exposure, exposure_kinds
-        Exposure to synthetic faults: "repair" or "hinge" (networks), "head" (any model); the families of faults, all
-        unless named.
+        Exposure to synthetic faults: "repair" or "hinge" (networks), "head" (any model), or a ready one, such as
+        ``Repair(share=0.3)``; the families of faults, all unless named.
     labels, class_score, label_smoothing
         Classifiers: what they tell apart ("machine", "mode" or "transform"), how their doubt is measured ("msp",
         "entropy" or "energy"; "log_probability" or "circular"), and the share of each label that is spread over all
@@ -119,15 +122,15 @@ class Detector(LogScoring, Recalibration, Streams):
 
     def __init__(
         self,
-        model: str = "linear",
+        model: str | ReadyNetwork = "linear",
         *,
         score: str = "fused",
-        objective: str | None = None,
+        objective: str | Mapping[str, Any] | Described | None = None,
         linear_part: str | None = "default",
         augment: Sequence[str | Mapping[str, Any] | Augmentation] = (),
         augment_exclude: Sequence[str] = (),
         mixup: float = 0.0,
-        exposure: str | None = None,
+        exposure: str | Mapping[str, Any] | Described | None = None,
         exposure_kinds: Sequence[str] = (),
         labels: str | None = None,
         class_score: str | None = None,
@@ -143,16 +146,20 @@ class Detector(LogScoring, Recalibration, Streams):
     ) -> None:
         if linear_part not in ("default", None):
             raise UsageError(f"linear_part is 'default' or None, got {linear_part!r}")
+        name, network = plain_model(model)
+        exposure_name, kinds, exposure_settings = plain_exposure(exposure, exposure_kinds)
         said = DetectorConfig(
-            model=model,
+            model=name,
+            network=network,
             score=score,
-            objective=objective,
+            objective=plain_objective(objective),
             has_linear_part=linear_part is not None,
             augment=plain_steps(augment),
             augment_exclude=plain_names("augment_exclude", augment_exclude),
             mixup=mixup,
-            exposure=exposure,
-            exposure_kinds=plain_names("exposure_kinds", exposure_kinds),
+            exposure=exposure_name,
+            exposure_kinds=kinds,
+            exposure_settings=exposure_settings,
             labels=labels,
             class_score=class_score,
             label_smoothing=label_smoothing,

@@ -35,14 +35,18 @@ def training_objective(config: DetectorConfig, rows: NormalRows) -> Objective:
     UsageError
         A sensor is named that there is not.
     """
-    from sensorad.training import objective_from_name
+    from sensorad.training import objective_from_json, objective_from_name
     from sensorad.training.composition import composed
     from sensorad.training.exposure import exposure_from_name
 
-    base = objective_from_name(config.objective or model_kind(config.model).objective)
+    said = config.objective or model_kind(config.model).objective
+    base = objective_from_name(said) if isinstance(said, str) else objective_from_json(dict(said))
     exposure = None
     if config.exposure in DRAWN_IN_TRAINING:
-        exposure = exposure_from_name(config.exposure, training_statistics(rows.stretches), config.exposure_kinds)
+        statistics = training_statistics(rows.stretches)
+        exposure = exposure_from_name(
+            config.exposure, statistics, config.exposure_kinds, **dict(config.exposure_settings)
+        )
     return composed(base, augment_of(config, rows), MixupConfig(alpha=config.mixup), exposure)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
-from sensorad.errors import unknown_name
+from sensorad.errors import UsageError, unknown_name
 
-__all__ = ["MODELS", "ModelKind", "model_kind"]
+__all__ = ["MODELS", "ModelKind", "ReadyNetwork", "model_kind", "plain_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +149,19 @@ MODELS: Mapping[str, ModelKind] = MappingProxyType(
 )
 
 
+NETWORKS: Mapping[str, str] = MappingProxyType(
+    {
+        "LSTMAutoencoder": "lstm",
+        "TransformerAutoencoder": "transformer",
+        "RandNetAutoencoder": "randnet",
+        "VariationalAutoencoder": "variational",
+        "AdversarialAutoencoder": "adversarial",
+        "WindowClassifier": "classifier",
+    }
+)
+"""Kinds by the class of their network, which is not imported here."""
+
+
 def model_kind(name: str) -> ModelKind:
     """The kind of that name.
 
@@ -165,3 +178,43 @@ def model_kind(name: str) -> ModelKind:
     if name not in MODELS:
         raise unknown_name("model", name, MODELS)
     return MODELS[name]
+
+
+class _Sizes(Protocol):
+    """Configuration of a network."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+
+
+class ReadyNetwork(Protocol):
+    """A network of this folder, such as an `LSTMAutoencoder`."""
+
+    config: _Sizes
+
+
+def plain_model(model: str | ReadyNetwork) -> tuple[str, dict[str, Any]]:
+    """Name of a kind of model, and the sizes of its network where a ready one stands for it.
+
+    Weights play no part: a fit learns its own, several times over.
+
+    Raises
+    ------
+    UsageError
+        An object that is no network of a detector.
+
+    Examples
+    --------
+    >>> from sensorad.models.lstm import LSTMAutoencoder, LSTMConfig
+    >>> plain_model(LSTMAutoencoder(3, LSTMConfig(width=8)))[1]["width"]
+    8
+    """
+    if isinstance(model, str):
+        return model, {}
+    found = NETWORKS.get(type(model).__qualname__)
+    if found is None or not type(model).__module__.startswith("sensorad.models."):
+        raise UsageError(
+            f"model is a name or a network of sensorad.models, got a {type(model).__qualname__}",
+            hint=f"a network is one of {', '.join(NETWORKS)}",
+        )
+    return found, model.config.to_json()

@@ -57,7 +57,8 @@ class Repair:
     Attributes
     ----------
     statistics
-        Of the training rows, in deviations: what severities are measured by.
+        Of the training rows, in deviations: what severities are measured by. A detector puts in its own; None waits
+        for them.
     kinds
         Faults to train on, names of `sensorad.augment.faults.FAULTS`.
     share
@@ -75,7 +76,7 @@ class Repair:
     True
     """
 
-    statistics: SensorStatistics = field(repr=False)
+    statistics: SensorStatistics | None = field(default=None, repr=False)
     kinds: tuple[str, ...] = tuple(FAULTS)
     share: float = 0.5
     faulty_weight: float = 3.0
@@ -133,7 +134,7 @@ class ScoreHinge:
     tensor(0.5000)
     """
 
-    statistics: SensorStatistics = field(repr=False)
+    statistics: SensorStatistics | None = field(default=None, repr=False)
     kinds: tuple[str, ...] = tuple(FAULTS)
     weight: float = 0.5
     margin: float = 1.0
@@ -167,8 +168,10 @@ class ScoreHinge:
         return {"name": self.name, "kinds": list(self.kinds), "weight": self.weight, "margin": self.margin}
 
 
-def exposure_from_name(name: str, statistics: SensorStatistics, kinds: Sequence[str] = ()) -> Exposure:
-    """The exposure of that name with its default settings; no kinds = all.
+def exposure_from_name(
+    name: str, statistics: SensorStatistics, kinds: Sequence[str] = (), **settings: float
+) -> Exposure:
+    """The exposure of that name; no kinds = all, and its defaults where ``settings`` say nothing.
 
     Examples
     --------
@@ -178,13 +181,15 @@ def exposure_from_name(name: str, statistics: SensorStatistics, kinds: Sequence[
     known: dict[str, type[Repair] | type[ScoreHinge]] = {"repair": Repair, "hinge": ScoreHinge}
     if name not in known:
         raise UsageError(f"no such exposure: {name!r}", hint=f"one of {', '.join(known)}")
-    return known[name](statistics, tuple(kinds) or tuple(FAULTS))
+    return known[name](statistics, tuple(kinds) or tuple(FAULTS), **settings)
 
 
 def _faulty(
-    batch: Batch, statistics: SensorStatistics, kinds: Sequence[str], share: float, draws: np.random.Generator
+    batch: Batch, statistics: SensorStatistics | None, kinds: Sequence[str], share: float, draws: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """Windows with faults (N, L, C), and which of their cells are faulty; missing cells stay as they are."""
+    if statistics is None:
+        raise UsageError("nothing says how large faults are", where="exposure", hint="give statistics of normal rows")
     found = inject_windows(array_of(batch.inputs).astype(np.float32, copy=False), statistics, draws, kinds, share)
     faulty, is_faulty = tensor_like(found.windows, batch.inputs), tensor_like(found.mask, batch.inputs)
     if batch.mask is not None:

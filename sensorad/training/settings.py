@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from sensorad.augment import AUGMENTATIONS, augmentation_from_json
 from sensorad.augment.base import Augmentation
 from sensorad.augment.faults import fault_kind
 from sensorad.errors import UsageError, unknown_name
 
-__all__ = ["LEAST_EXPOSED_ROWS", "check_augment", "check_fault_kinds", "named_sensors", "plain_names", "plain_steps"]
+__all__ = [
+    "LEAST_EXPOSED_ROWS",
+    "Described",
+    "check_augment",
+    "check_fault_kinds",
+    "named_sensors",
+    "plain_exposure",
+    "plain_names",
+    "plain_objective",
+    "plain_steps",
+]
 
 LEAST_EXPOSED_ROWS = 8
 """Rows of the shortest window that every kind of fault fits into."""
@@ -34,6 +44,49 @@ def plain_steps(steps: Sequence[str | Mapping[str, Any] | Augmentation]) -> tupl
         else:
             found.append(dict(step) if isinstance(step, Mapping) else step)
     return tuple(found)
+
+
+class Described(Protocol):
+    """A ready object that says what it is: "name", and its settings."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+
+
+def plain_objective(said: str | Mapping[str, Any] | Described | None) -> str | dict[str, Any] | None:
+    """An objective as settings hold it.
+
+    Examples
+    --------
+    >>> from sensorad.training import Denoising
+    >>> plain_objective("masked"), plain_objective(Denoising(sigma=0.2))
+    ('masked', {'name': 'denoising', 'sigma': 0.2, 'dropout': 0.0})
+    """
+    if said is None or isinstance(said, str):
+        return said
+    return dict(said) if isinstance(said, Mapping) else said.to_json()
+
+
+def plain_exposure(
+    said: str | Mapping[str, Any] | Described | None, kinds: Sequence[str]
+) -> tuple[str | None, tuple[str, ...], dict[str, Any]]:
+    """An exposure as settings hold it: its name, the kinds of faults, and what else there is to say.
+
+    Examples
+    --------
+    >>> from sensorad.training import Repair
+    >>> plain_exposure("head", ["bias"])
+    ('head', ('bias',), {})
+    >>> plain_exposure(Repair(kinds=("lag",), share=0.3), ())
+    ('repair', ('lag',), {'share': 0.3, 'faulty_weight': 3.0})
+    """
+    if said is None or isinstance(said, str):
+        return said, plain_names("exposure_kinds", kinds), {}
+    settings = dict(said) if isinstance(said, Mapping) else said.to_json()
+    own = settings.pop("kinds", ())
+    if own and kinds:
+        raise UsageError("kinds of faults were named in the exposure and beside it", hint="name them once")
+    return settings.pop("name", None), plain_names("exposure_kinds", own or kinds), settings
 
 
 def plain_names(setting: str, names: Sequence[str]) -> tuple[str, ...]:
