@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.data import TimeGrid
-from sensorad.scoring.errors import SensorErrors, StackedErrors
+from sensorad.scoring.errors import AskedRows, SensorErrors, StackedErrors
 from sensorad.scoring.numpy_lstm import NumpyLSTM
 from sensorad.scoring.whole_windows import slot_starts
 
@@ -55,22 +55,16 @@ class CarriedErrors(StackedErrors):
         """Rows before a row that its errors depend on."""
         return self.held_rows + self.length
 
-    def errors_at(
-        self,
-        rows: NDArray[np.float32],
-        usable: NDArray[np.bool_],
-        time: NDArray[np.int64],
-        at: NDArray[np.int64],
-        age: NDArray[np.int64],
-    ) -> SensorErrors:
+    def errors_at(self, asked: AskedRows) -> SensorErrors:
         """As `StackedErrorModel` has it."""
-        slot = slot_starts(self.grid, time, at, age, self.held_rows)[at]
-        is_read = (slot >= 0) & (age >= self.length - 1)
+        rows, at = asked.rows, asked.at
+        slot = slot_starts(self.grid, asked, self.held_rows)
+        is_read = (slot >= 0) & asked.has_window(self.length)
         # One run for each slot: from its warm-up to its last row that is asked for.
         first, which = np.unique(slot[is_read], return_inverse=True)
         stop, begin = np.zeros(len(first), np.int64), np.zeros(len(first), np.int64)
         np.maximum.at(stop, which, at[is_read] + 1)
-        begin[which] = (at - age)[is_read]  # of the segment
+        begin[which] = (at - asked.age)[is_read]  # of the segment
         start = np.maximum(first - self.length, begin)
         found = np.full(rows.shape, np.nan, np.float32)
         order = np.argsort(start - stop, kind="stable")  # longest first, so that those still running stay in front
@@ -78,7 +72,7 @@ class CarriedErrors(StackedErrors):
             chosen = order[some : some + SIDE_BY_SIDE]
             self._follow(rows, start[chosen], first[chosen], stop[chosen], found)
         expected = np.where(is_read[:, None], found[at], np.float32(np.nan))
-        newest = np.where(usable[at], rows[at].astype(np.float64) - expected, np.nan)
+        newest = np.where(asked.usable[at], rows[at].astype(np.float64) - expected, np.nan)
         window = newest**2
         return SensorErrors(window, newest, expected, np.full(newest.shape, np.nan), window)
 

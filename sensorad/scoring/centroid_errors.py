@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from sensorad.models.centroids import WindowCentroids
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
-from sensorad.scoring.errors import BesideLinear, SensorErrors
-from sensorad.scoring.whole_windows import Read, WindowErrors, errors_of_windows
+from sensorad.scoring.errors import AskedRows, BesideLinear, SensorErrors
+from sensorad.scoring.whole_windows import Read, errors_of_windows
 
-__all__ = ["CentroidErrors", "centroid_windows"]
+__all__ = ["CentroidErrors", "errors_under"]
 
 SCORING_WINDOWS = 256
 """Windows compared at once: they, and their distances, still lie in the cache."""
@@ -42,32 +42,20 @@ class CentroidErrors(BesideLinear):
         lags = 0 if self.autoregression is None else self.autoregression.lags
         return max(self.centroids.length - 1, lags)
 
-    def errors_at(
-        self,
-        rows: NDArray[np.float32],
-        usable: NDArray[np.bool_],
-        time: NDArray[np.int64],
-        at: NDArray[np.int64],
-        age: NDArray[np.int64],
-    ) -> SensorErrors:
+    def errors_at(self, asked: AskedRows) -> SensorErrors:
         """As `StackedErrorModel` has it."""
-        window, newest, expected, _ = centroid_windows(self.centroids, rows, usable, at, age)
-        if self.linear_part is None:
-            return SensorErrors(window, newest, expected, np.full(window.shape, np.nan), window)
-        return replace(self.linear_part.errors_at(rows, usable, time, at, age), window=window)
+        linear = self.linear_part
+        return errors_under(self.centroids, None if linear is None else linear.errors_at(asked), asked)
 
 
-def centroid_windows(
-    model: WindowCentroids,
-    rows: NDArray[np.float32],
-    usable: NDArray[np.bool_],
-    at: NDArray[np.int64],
-    age: NDArray[np.int64],
-) -> WindowErrors:
-    """Errors of the windows that end at ``at`` under the nearest centroid."""
+def errors_under(model: WindowCentroids, linear: SensorErrors | None, asked: AskedRows) -> SensorErrors:
+    """Errors of windows under the nearest centroid, on top of those of a linear part if there is one."""
 
     def read(windows: NDArray[np.float32]) -> Read:
         rebuilt = model.reconstruct(windows.astype(np.float64)).astype(np.float64)
         return Read(rebuilt, (windows - rebuilt) ** 2)
 
-    return errors_of_windows(read, rows, usable, at, age, length=model.length, batch=SCORING_WINDOWS)
+    found = errors_of_windows(read, asked, length=model.length, batch=SCORING_WINDOWS)
+    if linear is not None:
+        return replace(linear, window=found.window)
+    return SensorErrors(found.window, found.newest, found.expected, np.full(asked.shape, np.nan), found.window)

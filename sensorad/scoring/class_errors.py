@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sensorad.data import TimeGrid
 from sensorad.data.scaling import KNEE
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
-from sensorad.scoring.errors import SensorErrors
+from sensorad.scoring.errors import AskedRows, SensorErrors
 from sensorad.scoring.whole_windows import GridReading, windows_at
 
 __all__ = ["ByTime", "ClassErrors", "Doubt", "TimeSides", "WindowDoubt"]
@@ -143,50 +143,36 @@ class ClassErrors(GridReading):
     grid: TimeGrid | None = None
     read_every: int = 1
 
-    def errors_at(
-        self,
-        rows: NDArray[np.float32],
-        usable: NDArray[np.bool_],
-        time: NDArray[np.int64],
-        at: NDArray[np.int64],
-        age: NDArray[np.int64],
-    ) -> SensorErrors:
+    def errors_at(self, asked: AskedRows) -> SensorErrors:
         """As `StackedErrorModel` has it."""
         linear = self.linear_part
         if linear is None:
-            return self._alone(rows, usable, time, at, age)
-        found = linear.errors_at(rows, usable, time, at, age)
-        channel = np.full((len(at), 1), np.nan)
-        is_whole = age >= self.length - 1
-        reading = at if self.grid is None else self.readings(self.grid, time, at, age)
-        reading = np.where(reading >= 0, reading, at)[is_whole]
+            return self._alone(asked)
+        channel = np.full((len(asked.at), 1), np.nan)
+        is_whole = asked.has_window(self.length)
+        reading = asked.at if self.grid is None else self.readings(self.grid, asked)
+        reading = np.where(reading >= 0, reading, asked.at)[is_whole]
         ends, which = np.unique(reading, return_inverse=True)
         score = np.empty(len(ends))
-        for part, windows, _ in windows_at(rows, usable, ends, np.arange(len(ends)), self.length, SCORING_WINDOWS):
-            score[part] = self.reader.doubt(windows, time[ends[part]]).score
+        for part, windows, _ in windows_at(asked.rows, asked.usable, ends, self.length, SCORING_WINDOWS):
+            score[part] = self.reader.doubt(windows, asked.time[ends[part]]).score
         channel[is_whole, 0] = score[which]
-        return replace(found, channels=channel)
+        return replace(linear.errors_at(asked), channels=channel)
 
-    def _alone(
-        self,
-        rows: NDArray[np.float32],
-        usable: NDArray[np.bool_],
-        time: NDArray[np.int64],
-        at: NDArray[np.int64],
-        age: NDArray[np.int64],
-    ) -> SensorErrors:
-        shape = (len(at), rows.shape[1])
-        window, newest, channel = np.full(shape, np.nan), np.full(shape, np.nan), np.full((len(at), 1), np.nan)
-        expected = np.full(shape, np.nan, np.float32)
-        whole = np.flatnonzero(age >= self.length - 1)
-        for some, windows, known in windows_at(rows, usable, at, whole, self.length, SCORING_WINDOWS):
-            found = self.reader.doubt(windows, time[at[some]], has_parts=True)
+    def _alone(self, asked: AskedRows) -> SensorErrors:
+        rows, usable, at = asked.rows, asked.usable, asked.at
+        window, newest = np.full(asked.shape, np.nan), np.full(asked.shape, np.nan)
+        channel, expected = np.full((len(at), 1), np.nan), np.full(asked.shape, np.nan, np.float32)
+        whole = np.flatnonzero(asked.has_window(self.length))
+        for part, windows, known in windows_at(rows, usable, at[whole], self.length, SCORING_WINDOWS):
+            some = whole[part]
+            found = self.reader.doubt(windows, asked.time[at[some]], has_parts=True)
             amount = np.logaddexp(0.0, found.score)[:, None] * _shares(found.parts)  # (n, C)
             amount += (np.maximum(np.abs(windows) - KNEE, 0.0, dtype=np.float64) ** 2).mean(axis=1)
             channel[some, 0], expected[some] = found.score, 0.0
             window[some] = amount if known is None else np.where(known.any(axis=1), amount, np.nan)
             newest[some] = np.where(usable[at[some]], np.copysign(np.sqrt(amount), rows[at[some]]), np.nan)
-        return SensorErrors(window, newest, expected, np.full(shape, np.nan), window, channels=channel)
+        return SensorErrors(window, newest, expected, np.full(asked.shape, np.nan), window, channels=channel)
 
 
 def _shares(parts: NDArray[np.float64] | None) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
-from sensorad.scoring.errors import BesideLinear, SensorErrors, in_place
+from sensorad.scoring.errors import AskedRows, BesideLinear, SensorErrors, in_place
 from sensorad.scoring.numpy_cross import REACH, NumpyCross, lagged, missing_sensors
 from sensorad.scoring.smoothing import memory_rows, smooth
 
@@ -57,37 +57,28 @@ class CrossErrors(BesideLinear):
         own = REACH + memory_rows(SPAN) - 1
         return own if self.linear_part is None else max(own, self.linear_part.context_rows)
 
-    def errors_at(
-        self,
-        rows: NDArray[np.float32],
-        usable: NDArray[np.bool_],
-        time: NDArray[np.int64],
-        at: NDArray[np.int64],
-        age: NDArray[np.int64],
-    ) -> SensorErrors:
+    def errors_at(self, asked: AskedRows) -> SensorErrors:
         """As `StackedErrorModel` has it."""
-        squares, expected = self._smoothed(rows, usable, at, age)
+        squares, expected = self._smoothed(asked)
         linear = self.linear_part
         if linear is None:
-            newest = np.where(usable[at], rows[at] - expected, np.nan)
+            newest = np.where(asked.usable[asked.at], asked.rows[asked.at] - expected, np.nan)
             return SensorErrors(squares, newest, expected.astype(np.float32), np.full(newest.shape, np.nan), squares)
-        found = linear.errors_at(rows, usable, time, at, age)
+        found = linear.errors_at(asked)
         said = found.expected.copy()
         is_known = np.isfinite(expected)
         said[is_known] = expected[is_known]
         return replace(found, expected=said, cross=squares)
 
-    def _smoothed(
-        self, rows: NDArray[np.float32], usable: NDArray[np.bool_], at: NDArray[np.int64], age: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _smoothed(self, asked: AskedRows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(n, C) smoothed squares and predictions; NaN for sensors that are not judged, and at first in a segment."""
-        shape = (len(at), rows.shape[1])
-        squares, expected = np.full(shape, np.nan), np.full(shape, np.nan)
+        rows, usable = asked.rows, asked.usable
+        squares, expected = np.full(asked.shape, np.nan), np.full(asked.shape, np.nan)
         first = min(REACH, self.length - 1)
-        is_ready = age >= first
+        is_ready = asked.age >= first
         if not is_ready.any():
             return squares, expected
-        begin = _begins(at, age, first, len(rows))
+        begin = _begins(asked, first)
         needed = np.flatnonzero(begin >= 0)
         run_age = _run_age(needed, begin[needed])
         amount, predicted = self._squares(rows, usable, needed, begin[needed])
@@ -97,7 +88,7 @@ class CrossErrors(BesideLinear):
             # The mean over known rows, as a ratio: the same additions whether or not other rows have holes.
             smoothed /= np.maximum(smooth(known.astype(np.float64), SPAN, run_age), 1e-300)
             smoothed[~known] = np.nan
-        places = np.searchsorted(needed, at[is_ready])
+        places = np.searchsorted(needed, asked.at[is_ready])
         squares[:, self.sensors] = in_place(smoothed[places], is_ready)
         expected[:, self.sensors] = in_place(predicted[places], is_ready)
         return squares, expected
@@ -115,12 +106,12 @@ class CrossErrors(BesideLinear):
         return amount, predicted
 
 
-def _begins(at: NDArray[np.int64], age: NDArray[np.int64], first: int, n_rows: int) -> NDArray[np.int64]:
-    """(S,) first row of the segment of each row whose squares enter the smoothed ones of the rows ``at``; else -1."""
-    begin = np.full(n_rows, -1, np.int64)
+def _begins(asked: AskedRows, first: int) -> NDArray[np.int64]:
+    """(S,) first row of the segment of each row whose squares enter the smoothed ones of those asked for; else -1."""
+    begin = np.full(len(asked.rows), -1, np.int64)
     for back in range(memory_rows(SPAN)):
-        is_there = age >= first + back
-        begin[at[is_there] - back] = (at - age)[is_there]
+        is_there = asked.age >= first + back
+        begin[asked.at[is_there] - back] = (asked.at - asked.age)[is_there]
     return begin
 
 

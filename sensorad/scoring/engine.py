@@ -22,7 +22,7 @@ from sensorad.data import GaussianImputer, SensorScaler, Timing
 from sensorad.errors import ArtefactError
 from sensorad.scoring.absences import Absences
 from sensorad.scoring.arrivals import Arrivals, mark_repeated
-from sensorad.scoring.errors import ErrorModel, SensorErrors
+from sensorad.scoring.errors import AskedRows, ErrorModel, SensorErrors
 from sensorad.scoring.evidence import StepHistory
 from sensorad.scoring.row_status import write_status
 from sensorad.scoring.schemes import Scheme
@@ -233,7 +233,7 @@ class ScoringEngine:
         """Of the parts' own rows."""
         errors_at = getattr(self.model, "errors_at", None)
         if errors_at is not None:  # `StackedErrorModel`
-            stacked: SensorErrors = errors_at(rows, usable, time, stack.at, stack.age[stack.at])
+            stacked: SensorErrors = errors_at(AskedRows(rows, usable, time, stack.at, stack.age[stack.at]))
             return stacked
         bounds = [*stack.start.tolist(), len(stack)]
         found = []

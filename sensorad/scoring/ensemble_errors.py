@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
-from sensorad.scoring.centroid_errors import CentroidErrors, centroid_windows
-from sensorad.scoring.errors import LinearErrors, PredictionErrors, SensorErrors, StackedErrors, in_place
+from sensorad.scoring.centroid_errors import CentroidErrors, errors_under
+from sensorad.scoring.errors import AskedRows, LinearErrors, PredictionErrors, SensorErrors, StackedErrors, in_place
 from sensorad.scoring.network_errors import NetworkErrors
 from sensorad.scoring.window_batches import by_sensor, projection_errors
 
@@ -62,18 +62,11 @@ class EnsembleErrors(StackedErrors):
         """Rows before a row that its errors depend on."""
         return max(self.length - 1, *(member.context_rows for member in self.members))
 
-    def errors_at(
-        self,
-        rows: NDArray[np.float32],
-        usable: NDArray[np.bool_],
-        time: NDArray[np.int64],
-        at: NDArray[np.int64],
-        age: NDArray[np.int64],
-    ) -> SensorErrors:
+    def errors_at(self, asked: AskedRows) -> SensorErrors:
         """As `StackedErrorModel` has it."""
-        linear = self._linear(rows, usable, time, at, age)
-        found = [self._member(member, linear, rows, usable, time, at, age) for member in self.members]
-        is_ready = (age >= self.length - 1)[:, None]
+        linear = self._linear(asked)
+        found = [_member(member, linear, asked) for member in self.members]
+        is_ready = asked.has_window(self.length)[:, None]
         members = np.stack([np.where(is_ready, part.window, np.nan) for part in found], axis=1)  # (n, M, C)
         window = median_of(members)
         newest = np.where(is_ready, median_of(np.stack([part.newest for part in found], axis=1)), np.nan)
@@ -89,46 +82,28 @@ class EnsembleErrors(StackedErrors):
         step = np.full(window.shape, np.nan)
         return SensorErrors(window, newest, expected, step, window, members=members, channels=channels)
 
-    def _linear(
-        self,
-        rows: NDArray[np.float32],
-        usable: NDArray[np.bool_],
-        time: NDArray[np.int64],
-        at: NDArray[np.int64],
-        age: NDArray[np.int64],
-    ) -> dict[int, PredictionErrors]:
+    def _linear(self, asked: AskedRows) -> dict[int, PredictionErrors]:
         """Errors of the linear parts by window length; their steps are the same."""
         if self.autoregression is None:
             return {}
-        main = LinearErrors(self.pcas[self.length], self.autoregression).errors_at(rows, usable, time, at, age)
+        main = LinearErrors(self.pcas[self.length], self.autoregression).errors_at(asked)
         found = {self.length: main}
         for length, pca in self.pcas.items():
             if length != self.length:
-                has_window = age >= length - 1
-                parts = projection_errors(by_sensor(rows), usable, pca, at[has_window])
+                has_window = asked.has_window(length)
+                parts = projection_errors(by_sensor(asked.rows), asked.usable, pca, asked.at[has_window])
                 window, newest, expected = (in_place(part, has_window) for part in parts)
                 found[length] = replace(main, window=window, newest=newest, expected=expected, linear=window)
         return found
 
-    def _member(
-        self,
-        member: Member,
-        linear: dict[int, PredictionErrors],
-        rows: NDArray[np.float32],
-        usable: NDArray[np.bool_],
-        time: NDArray[np.int64],
-        at: NDArray[np.int64],
-        age: NDArray[np.int64],
-    ) -> SensorErrors:
-        """Errors of one member on top of those of its linear part."""
-        if isinstance(member, LinearErrors):
-            return linear[member.pca.length]
-        if isinstance(member, NetworkErrors):
-            return member.errors_beside(linear.get(member.length), rows, usable, time, at, age)
-        window, newest, expected, _ = centroid_windows(member.centroids, rows, usable, at, age)
-        if linear:
-            return replace(linear[self.length], window=window)
-        return SensorErrors(window, newest, expected, np.full(window.shape, np.nan), window)
+
+def _member(member: Member, linear: dict[int, PredictionErrors], asked: AskedRows) -> SensorErrors:
+    """Errors of one member on top of those of its linear part."""
+    if isinstance(member, LinearErrors):
+        return linear[member.pca.length]
+    if isinstance(member, NetworkErrors):
+        return member.errors_beside(linear.get(member.length), asked)
+    return errors_under(member.centroids, linear[max(linear)] if linear else None, asked)
 
 
 Value = TypeVar("Value", np.float32, np.float64)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from sensorad.models.linear import RidgeAutoregression, WindowPCA
 from sensorad.scoring.window_batches import by_sensor, projection_errors, step_errors
 
 __all__ = [
+    "AskedRows",
     "BesideLinear",
     "ErrorModel",
     "LinearErrors",
@@ -88,6 +89,73 @@ class PredictionErrors(SensorErrors):
     autoregression: RidgeAutoregression
 
 
+@dataclass(frozen=True, slots=True)
+class AskedRows:
+    """Segments one after another, and the rows among them whose errors are asked for.
+
+    Attributes
+    ----------
+    rows : (S, C) float32
+        Filled deviations.
+    usable : (S, C) bool
+        False where a cell was filled.
+    time : (S,) int64
+        In ns; rising within a segment.
+    at : (n,) int64
+        Places of the rows that are asked for, rising.
+    age : (n,) int64
+        Rows of its segment before each of them.
+    """
+
+    rows: NDArray[np.float32]
+    usable: NDArray[np.bool_]
+    time: NDArray[np.int64]
+    at: NDArray[np.int64]
+    age: NDArray[np.int64]
+
+    @classmethod
+    def every(cls, rows: NDArray[np.float32], usable: NDArray[np.bool_], time: NDArray[np.int64]) -> Self:
+        """All rows of one segment.
+
+        Examples
+        --------
+        >>> AskedRows.every(np.zeros((3, 2), np.float32), np.ones((3, 2), bool), np.arange(3)).age.tolist()
+        [0, 1, 2]
+        """
+        row = np.arange(len(rows))
+        return cls(rows, usable, time, row, row)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, C) of their errors."""
+        return len(self.at), self.rows.shape[1]
+
+    @property
+    def ages(self) -> NDArray[np.int64]:
+        """(S,) rows of its segment before each row, asked for or not.
+
+        A row belongs to the segment of the next row asked for. One that lies before it gets a negative number, and what
+        comes after the last of them is never looked at.
+
+        Examples
+        --------
+        >>> rows = np.zeros((7, 1), np.float32)
+        >>> AskedRows(rows, rows == 0, np.arange(7), np.array([2, 3, 6]), np.array([2, 3, 1])).ages.tolist()
+        [0, 1, 2, 3, -1, 0, 1]
+        """
+        row = np.arange(len(self.rows))
+        if not len(self.at):
+            return row
+        following = np.minimum(np.searchsorted(self.at, row), len(self.at) - 1)
+        found: NDArray[np.int64] = row - (self.at - self.age)[following]
+        return found
+
+    def has_window(self, length: int) -> NDArray[np.bool_]:
+        """(n,) whether a window of so many rows of its segment ends in the row."""
+        found: NDArray[np.bool_] = self.age >= length - 1
+        return found
+
+
 class ErrorModel(Protocol):
     """What a kind of model must offer to be scored."""
 
@@ -105,18 +173,8 @@ class ErrorModel(Protocol):
 class StackedErrorModel(ErrorModel, Protocol):
     """A model that takes several segments at once."""
 
-    def errors_at(
-        self,
-        rows: NDArray[np.float32],
-        usable: NDArray[np.bool_],
-        time: NDArray[np.int64],
-        at: NDArray[np.int64],
-        age: NDArray[np.int64],
-    ) -> SensorErrors:
-        """Errors of the rows ``at`` (n,), rising, of segments that lie one after another in ``rows`` (S, C).
-
-        ``age`` (n,) is how many rows of its segment stand before each of them.
-        """
+    def errors_at(self, asked: AskedRows) -> SensorErrors:
+        """Errors of the rows that are asked for."""
 
 
 class StackedErrors(ABC):
@@ -125,20 +183,12 @@ class StackedErrors(ABC):
     __slots__ = ()
 
     @abstractmethod
-    def errors_at(
-        self,
-        rows: NDArray[np.float32],
-        usable: NDArray[np.bool_],
-        time: NDArray[np.int64],
-        at: NDArray[np.int64],
-        age: NDArray[np.int64],
-    ) -> SensorErrors:
+    def errors_at(self, asked: AskedRows) -> SensorErrors:
         """As `StackedErrorModel` has it."""
 
     def errors(self, rows: NDArray[np.float32], usable: NDArray[np.bool_], time: NDArray[np.int64]) -> SensorErrors:
         """As `ErrorModel` has it."""
-        row = np.arange(len(rows))
-        return self.errors_at(rows, usable, time, row, row)
+        return self.errors_at(AskedRows.every(rows, usable, time))
 
 
 class BesideLinear(StackedErrors):
@@ -174,20 +224,13 @@ class LinearErrors(StackedErrors):
     def context_rows(self) -> int:
         return max(self.pca.length - 1, self.autoregression.lags)
 
-    def errors_at(
-        self,
-        rows: NDArray[np.float32],
-        usable: NDArray[np.bool_],
-        time: NDArray[np.int64],
-        at: NDArray[np.int64],
-        age: NDArray[np.int64],
-    ) -> PredictionErrors:
+    def errors_at(self, asked: AskedRows) -> PredictionErrors:
         """As `StackedErrorModel` has it."""
-        values = by_sensor(rows)
-        has_window = age >= self.pca.length - 1
+        values, usable, at = by_sensor(asked.rows), asked.usable, asked.at
+        has_window = asked.has_window(self.pca.length)
         parts = projection_errors(values, usable, self.pca, at[has_window])
         window, newest, expected = (in_place(part, has_window) for part in parts)
-        has_step = age >= self.autoregression.lags
+        has_step = asked.age >= self.autoregression.lags
         step = in_place(step_errors(values, usable, self.autoregression, at[has_step]), has_step)
         return PredictionErrors(window, newest, expected, step, window, self.autoregression)
 

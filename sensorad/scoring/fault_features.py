@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sensorad.models.linear import RidgeAutoregression
 from sensorad.models.other_sensors import OtherSensorsRegression
+from sensorad.scoring.errors import AskedRows
 from sensorad.scoring.trailing import earlier, trailing_max, trailing_sum
 
 __all__ = ["FEATURES", "FaultFeatures"]
@@ -85,25 +86,15 @@ class FaultFeatures:
         """Rows before a row that its features depend on."""
         return self.length - 1 + max(self.steps.lags, self.others.n_before)
 
-    def of(
-        self,
-        rows: NDArray[np.float32],
-        usable: NDArray[np.bool_],
-        age: NDArray[np.int64],
-        at: NDArray[np.int64],
-        window: Floats,
-    ) -> tuple[Floats, NDArray[np.bool_]]:
-        """Features (n, C, F) of the rows ``at`` (n,), NaN where they say nothing, and (n, C) which sensors are there.
+    def of(self, asked: AskedRows, window: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+        """Features (n, C, F) of the rows, NaN where they say nothing, and (n, C) which sensors are there.
 
         Parameters
         ----------
-        rows, usable : (S, C)
-            Filled rows of segments that lie one after another.
-        age : (S,)
-            Rows of its segment before each.
         window : (n, C)
-            Window errors of the rows ``at``, mean squares; not finite counts as none.
+            Window errors of these rows, mean squares; not finite counts as none.
         """
+        rows, usable, at, age = asked.rows, asked.usable, asked.at, asked.ages
         x = rows.astype(np.float64)
         length = self.length
         expected, step = self._expected(rows, x, age)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sensorad.models.exposed_config import LARGEST_NUMBERS
 from sensorad.models.linear import RidgeAutoregression
 from sensorad.models.other_sensors import OtherSensorsRegression
+from sensorad.scoring.errors import AskedRows
 from sensorad.scoring.fault_features import FEATURES, FaultFeatures
 
 __all__ = ["FaultHead", "FaultWeights", "UsualNumbers"]
@@ -118,19 +119,12 @@ class FaultHead:
     usual: UsualNumbers
     weights: FaultWeights
 
-    def logit(
-        self,
-        rows: NDArray[np.float32],
-        usable: NDArray[np.bool_],
-        age: NDArray[np.int64],
-        at: NDArray[np.int64],
-        window: Floats,
-    ) -> Floats:
-        """(n,) log odds that the oddest sensor is faulty in the rows ``at``; parameters as of `FaultFeatures.of`.
+    def logit(self, asked: AskedRows, window: Floats) -> Floats:
+        """(n,) log odds that the oddest sensor is faulty; ``window`` as of `FaultFeatures.of`.
 
         A sensor that is away has no say; where none has, the result is the lowest there is.
         """
-        numbers, is_there = self.features.of(rows, usable, age, at, window)
+        numbers, is_there = self.features.of(asked, window)
         logits = self.weights.logits(self.usual.standardised(numbers))  # (n, C)
         return np.asarray(np.where(is_there, logits, self.weights.line[1]).max(axis=1))
 

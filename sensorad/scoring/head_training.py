@@ -20,7 +20,7 @@ from sensorad.models.exposed_config import PULL
 from sensorad.models.linear import RidgeAutoregression
 from sensorad.models.other_sensors import OtherSensorsRegression
 from sensorad.scoring.crossfit import Fold, Stretch
-from sensorad.scoring.errors import StackedErrorModel
+from sensorad.scoring.errors import AskedRows, StackedErrorModel
 from sensorad.scoring.fault_features import FEATURES, FaultFeatures
 from sensorad.scoring.fault_head import FaultHead, FaultWeights, UsualNumbers
 from sensorad.training.batches import TensorSource
@@ -181,12 +181,11 @@ def _numbers(
     """(N, C, F) numbers of the last row of each segment, with ``rows`` in place of its own; NaN of sensors without."""
     length = np.array([len(segment) for segment in segments])
     stops = np.cumsum(length)
-    age = np.arange(stops[-1]) - np.repeat(stops - length, length)
     stacked = np.concatenate(rows)
     usable = np.concatenate([segment.usable for segment in segments])
     time = np.concatenate([segment.time for segment in segments])
-    errors = model.errors_at(stacked, usable, time, stops - 1, length - 1)
-    found, is_there = features.of(stacked, usable, age, stops - 1, errors.window)
+    asked = AskedRows(stacked, usable, time, stops - 1, length - 1)
+    found, is_there = features.of(asked, model.errors_at(asked).window)
     return np.where(is_there[..., None], found, np.nan)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sensorad.data import TimeGrid
 from sensorad.errors import UsageError
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
-from sensorad.scoring.errors import SensorErrors
+from sensorad.scoring.errors import AskedRows, SensorErrors
 from sensorad.scoring.whole_windows import GridReading, Read, WindowErrors, errors_of_windows, windows_at
 from sensorad.scoring.window_evidence import TINY
 
@@ -103,38 +103,22 @@ class NetworkErrors(GridReading):
     grid: TimeGrid | None = None
     read_every: int = 1
 
-    def errors_at(
-        self,
-        rows: NDArray[np.float32],
-        usable: NDArray[np.bool_],
-        time: NDArray[np.int64],
-        at: NDArray[np.int64],
-        age: NDArray[np.int64],
-    ) -> SensorErrors:
+    def errors_at(self, asked: AskedRows) -> SensorErrors:
         """As `StackedErrorModel` has it."""
         linear = self.linear_part
-        found = None if linear is None else linear.errors_at(rows, usable, time, at, age)
-        return self.errors_beside(found, rows, usable, time, at, age)
+        return self.errors_beside(None if linear is None else linear.errors_at(asked), asked)
 
-    def errors_beside(
-        self,
-        found: SensorErrors | None,
-        rows: NDArray[np.float32],
-        usable: NDArray[np.bool_],
-        time: NDArray[np.int64],
-        at: NDArray[np.int64],
-        age: NDArray[np.int64],
-    ) -> SensorErrors:
+    def errors_beside(self, found: SensorErrors | None, asked: AskedRows) -> SensorErrors:
         """As `errors_at`, where those of the linear part have been ``found``; None without one."""
         if found is None:
-            window, newest, expected, channels = self._every_window(rows, usable, at, age)
+            window, newest, expected, channels = self._every_window(asked)
             return SensorErrors(window, newest, expected, np.full(window.shape, np.nan), window, channels=channels)
         if self.gate == 0.0 and not self.n_channels:
             return found
-        if self.grid is not None:
-            factors, channels = self._held(rows, usable, time, at, age)
+        if self.grid is not None and self.pca is not None:
+            factors, channels = self._held(self.grid, self.pca, asked)
             return replace(found, window=found.window * factors, channels=channels)
-        window, newest, expected, channels = self._every_window(rows, usable, at, age)
+        window, newest, expected, channels = self._every_window(asked)
         return replace(found, window=window, newest=newest, expected=expected, channels=channels)
 
     @property
@@ -203,18 +187,9 @@ class NetworkErrors(GridReading):
             output, squares, channels = self.network(residual), None, None
         return self.gate * output.astype(np.float64), squares, channels
 
-    def _every_window(
-        self, rows: NDArray[np.float32], usable: NDArray[np.bool_], at: NDArray[np.int64], age: NDArray[np.int64]
-    ) -> WindowErrors:
+    def _every_window(self, asked: AskedRows) -> WindowErrors:
         return errors_of_windows(
-            self.read,
-            rows,
-            usable,
-            at,
-            age,
-            length=self.length,
-            batch=SCORING_WINDOWS,
-            n_channels=self.n_channels,
+            self.read, asked, length=self.length, batch=SCORING_WINDOWS, n_channels=self.n_channels
         )
 
     def _no_channels(self, n_rows: int) -> NDArray[np.float64] | None:
@@ -222,24 +197,16 @@ class NetworkErrors(GridReading):
         return np.full((n_rows, self.n_channels), np.nan) if self.n_channels else None
 
     def _held(
-        self,
-        rows: NDArray[np.float32],
-        usable: NDArray[np.bool_],
-        time: NDArray[np.int64],
-        at: NDArray[np.int64],
-        age: NDArray[np.int64],
+        self, grid: TimeGrid, pca: WindowPCA, asked: AskedRows
     ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-        """(n, C) the newest factors that still hold in the rows ``at``, 1 where there are none; channels (n, E)."""
-        held, channels = np.ones((len(at), rows.shape[1])), self._no_channels(len(at))
-        if self.grid is None or self.pca is None:
-            return held, channels
-        reading = self.readings(self.grid, time, at, age)
+        """(n, C) the newest factors that still hold in the rows, 1 where there are none; channels (n, E)."""
+        held, channels = np.ones(asked.shape), self._no_channels(len(asked.at))
+        reading = self.readings(grid, asked)
         has_reading = reading >= 0
         needed, which = np.unique(reading[has_reading], return_inverse=True)
-        factors, measured = np.ones((len(needed), rows.shape[1])), self._no_channels(len(needed))
-        batches = windows_at(rows, usable, needed, np.arange(len(needed)), self.length, SCORING_WINDOWS)
-        for part, windows, known in batches:
-            factors[part], found = self._compared(windows, known, self.pca.reconstruct(windows))
+        factors, measured = np.ones((len(needed), asked.shape[1])), self._no_channels(len(needed))
+        for part, windows, known in windows_at(asked.rows, asked.usable, needed, self.length, SCORING_WINDOWS):
+            factors[part], found = self._compared(windows, known, pca.reconstruct(windows))
             if measured is not None:
                 measured[part] = found
         held[has_reading] = factors[which]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sensorad.data import TimeGrid, held_from, window_view
 from sensorad.errors import UsageError
-from sensorad.scoring.errors import BesideLinear
+from sensorad.scoring.errors import AskedRows, BesideLinear
 
 __all__ = ["GridReading", "Read", "WindowBatch", "WindowErrors", "errors_of_windows", "slot_starts", "windows_at"]
 
@@ -57,28 +57,18 @@ class GridReading(BesideLinear):
         lags = 0 if self.autoregression is None else self.autoregression.lags
         return max(self.length - 1 + self.held_rows, lags)
 
-    def readings(
-        self, grid: TimeGrid, time: NDArray[np.int64], at: NDArray[np.int64], age: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """(n,) last row of the window whose reading holds in each of the rows ``at``; -1 where there is none.
-
-        Arguments as in `slot_starts`.
-        """
-        slot = slot_starts(grid, time, at, age, self.held_rows)[at]
-        is_whole = age - (at - slot) >= self.length - 1
+    def readings(self, grid: TimeGrid, asked: AskedRows) -> NDArray[np.int64]:
+        """(n,) last row of the window whose reading holds in each of the rows; -1 where there is none."""
+        slot = slot_starts(grid, asked, self.held_rows)
+        is_whole = asked.age - (asked.at - slot) >= self.length - 1
         return np.where((slot >= 0) & is_whole, slot, -1)
 
 
-def slot_starts(
-    grid: TimeGrid, time: NDArray[np.int64], at: NDArray[np.int64], age: NDArray[np.int64], most_rows: int
-) -> NDArray[np.int64]:
-    """(S,) for each row the first row of its slot in its own segment; -1 where that is more than ``most_rows`` ago.
-
-    ``at`` and ``age`` tell the segments that ``time`` (S,) consists of, as in `StackedErrorModel`.
-    """
-    begins = grid.begins(time)
-    begins[at - age] = True
-    return held_from(begins, most_rows)
+def slot_starts(grid: TimeGrid, asked: AskedRows, most_rows: int) -> NDArray[np.int64]:
+    """(n,) for each row the first row of its slot in its own segment; -1 where that is more than ``most_rows`` ago."""
+    begins = grid.begins(asked.time)
+    begins[asked.at - asked.age] = True
+    return held_from(begins, most_rows)[asked.at]
 
 
 class WindowBatch(NamedTuple):
@@ -99,28 +89,23 @@ class WindowBatch(NamedTuple):
 
 
 def windows_at(
-    rows: NDArray[np.float32],
-    usable: NDArray[np.bool_],
-    ends: NDArray[np.int64],
-    chosen: NDArray[np.int64],
-    length: int,
-    batch: int,
+    rows: NDArray[np.float32], usable: NDArray[np.bool_], ends: NDArray[np.int64], length: int, batch: int
 ) -> Iterator[WindowBatch]:
-    """Windows of ``length`` rows that end at ``ends[chosen]``, ``batch`` at a time.
+    """Windows of ``length`` rows (S, C) that end at ``ends`` (N,), ``batch`` at a time.
 
     Examples
     --------
     >>> rows = np.arange(6.0, dtype=np.float32)[:, None]
-    >>> [found] = windows_at(rows, np.ones(rows.shape, bool), np.array([0, 2, 5]), np.array([1, 2]), 3, batch=8)
+    >>> [found] = windows_at(rows, np.ones(rows.shape, bool), np.array([2, 5]), 3, batch=8)
     >>> found.part.tolist(), found.windows[..., 0].tolist(), found.usable
-    ([1, 2], [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]], None)
+    ([0, 1], [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]], None)
     """
-    if len(chosen) == 0:
+    if len(ends) == 0:
         return
     windows = window_view(rows, length)
     present = None if usable.all() else window_view(usable, length)
-    for first in range(0, len(chosen), batch):
-        part = chosen[first : first + batch]
+    for first in range(0, len(ends), batch):
+        part = np.arange(first, min(first + batch, len(ends)))
         start = ends[part] - (length - 1)
         yield WindowBatch(part, windows[start], None if present is None else present[start])
 
@@ -152,25 +137,18 @@ class WindowErrors(NamedTuple):
 
 
 def errors_of_windows(
-    read: Callable[[NDArray[np.float32]], Read],
-    rows: NDArray[np.float32],
-    usable: NDArray[np.bool_],
-    at: NDArray[np.int64],
-    age: NDArray[np.int64],
-    *,
-    length: int,
-    batch: int,
-    n_channels: int = 0,
+    read: Callable[[NDArray[np.float32]], Read], asked: AskedRows, *, length: int, batch: int, n_channels: int = 0
 ) -> WindowErrors:
-    """Errors (n, C) of the windows that end in the rows ``at``, which ``read`` gets ``batch`` at a time.
+    """Errors (n, C) of the windows that end in the rows, which ``read`` gets ``batch`` at a time.
 
-    Rows, ``at`` and ``age`` are those of `StackedErrorModel`. A cell that was not measured counts in no mean.
+    A cell that was not measured counts in no mean.
     """
-    shape = (len(at), rows.shape[1])
-    window, newest = np.full(shape, np.nan), np.full(shape, np.nan)
-    expected = np.full(shape, np.nan, np.float32)
-    channels = np.full((len(at), n_channels), np.nan) if n_channels else None
-    for part, windows, known in windows_at(rows, usable, at, np.flatnonzero(age >= length - 1), length, batch):
+    window, newest = np.full(asked.shape, np.nan), np.full(asked.shape, np.nan)
+    expected = np.full(asked.shape, np.nan, np.float32)
+    channels = np.full((len(asked.at), n_channels), np.nan) if n_channels else None
+    whole = np.flatnonzero(asked.has_window(length))
+    for some, windows, known in windows_at(asked.rows, asked.usable, asked.at[whole], length, batch):
+        part = whole[some]
         rebuilt, squares, measured = read(windows)
         expected[part] = rebuilt[:, -1]
         newest[part] = windows[:, -1] - rebuilt[:, -1]

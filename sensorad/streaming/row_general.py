@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sensorad.models.linear import RidgeAutoregression
 from sensorad.scoring import ErrorModel, Scheme, SensorErrors
 from sensorad.scoring.absences import Absences
-from sensorad.scoring.errors import PredictionErrors
+from sensorad.scoring.errors import AskedRows, PredictionErrors
 from sensorad.streaming.machines import Machines
 from sensorad.streaming.rings import Ring, Table
 from sensorad.streaming.ticks import TickRows, TickScores
@@ -96,7 +96,7 @@ class GeneralRows:
         if errors_at is None:
             return self._model.errors(rows, usable, time)
         last = np.array([len(rows) - 1])
-        newest: SensorErrors = errors_at(rows, usable, time, last, last)
+        newest: SensorErrors = errors_at(AskedRows(rows, usable, time, last, last))
         return newest
 
     def _remembered(self, slot: int, place: int, n: int, newest: SensorErrors) -> SensorErrors:

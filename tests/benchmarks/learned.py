@@ -16,7 +16,7 @@ from sensorad.metrics import vus_pr
 from sensorad.normal_rows import read_normal_rows
 from sensorad.scoring import FusedScheme, ScoringEngine, SensorErrors
 from sensorad.scoring.crossfit import blocked_folds, out_of_fold_errors
-from sensorad.scoring.errors import StackedErrorModel
+from sensorad.scoring.errors import AskedRows, StackedErrorModel
 from sensorad_datasets import BenchmarkSeries
 from sensorad_datasets.bench.measures import BUFFER, filled
 
@@ -37,13 +37,12 @@ class Recorder:
         self._model, self._next = None, iter(said)
 
     def errors(self, rows: Any, usable: Any, time: Any) -> SensorErrors:
-        row = np.arange(len(rows))
-        return self.errors_at(rows, usable, time, row, row)
+        return self.errors_at(AskedRows.every(rows, usable, time))
 
-    def errors_at(self, rows: Any, usable: Any, time: Any, at: Any, age: Any) -> SensorErrors:
+    def errors_at(self, asked: AskedRows) -> SensorErrors:
         if self._model is None:
             return next(self._next)
-        found = self._model.errors_at(rows, usable, time, at, age)
+        found = self._model.errors_at(asked)
         self.said.append(found)
         return found
 

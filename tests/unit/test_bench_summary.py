@@ -143,9 +143,11 @@ def test_the_summary_has_all_digits() -> None:
 
 
 def test_networks_run_only_when_named() -> None:
-    networks = ("lstm", "transformer", "variational", "adversarial")
-    ways = {f"{name}{suffix}" for name in networks for suffix in ("", "-alone", "-untrained-alone")}
-    assert set(METHODS) - set(DEFAULT_METHODS) == ways | {"ensemble", "shape", "shape-alone", "cross", "cross-alone"}
+    trained = {name for name, method in METHODS.items() if method.detector is not None} - {"linear"}
+    assert set(METHODS) - set(DEFAULT_METHODS) == trained
+    assert {"auto", "ensemble", "cross-alone", "head", "lstm-mixup-0.4-alone", "lstm-repair-alone"} <= trained
+    for name in ("lstm", "transformer", "variational", "adversarial"):
+        assert {name, f"{name}-alone", f"{name}-untrained-alone"} <= trained
 
 
 @pytest.mark.parametrize("name", ["lstm", "transformer"])

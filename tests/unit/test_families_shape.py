@@ -22,6 +22,7 @@ from sensorad.models.centroids import ShapeConfig, WindowCentroids
 from sensorad.scoring import LinearErrors
 from sensorad.scoring import centroid_errors as subject
 from sensorad.scoring.centroid_errors import CentroidErrors
+from sensorad.scoring.errors import AskedRows
 
 LENGTH, C = 6, 3
 
@@ -80,7 +81,7 @@ def test_rows_of_several_segments_are_judged_each_in_its_own() -> None:
     age = np.r_[np.arange(12), np.arange(18)]
     at = np.array([3, 7, 11, 12, 16, 17, 29])
     model = CentroidErrors(_centroids(), None, None)
-    found = model.errors_at(rows, np.ones(rows.shape, bool), np.arange(30), at, age[at])
+    found = model.errors_at(AskedRows(rows, np.ones(rows.shape, bool), np.arange(30), at, age[at]))
     whole = model.errors(rows, np.ones(rows.shape, bool), np.arange(30))
     is_ready = age[at] >= LENGTH - 1
     assert is_ready.tolist() == [False, True, True, False, False, True, True]

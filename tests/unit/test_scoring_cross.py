@@ -16,6 +16,7 @@ from sensorad.models.cross_config import LAGS, CrossSensorConfig
 from sensorad.scoring import FusedScheme, LinearErrors, SensorErrors
 from sensorad.scoring.cross_errors import SPAN, CrossErrors
 from sensorad.scoring.cross_evidence import CrossEvidence
+from sensorad.scoring.errors import AskedRows
 from sensorad.scoring.numpy_cross import REACH, NumpyCross
 from sensorad.scoring.smoothing import memory_rows
 
@@ -54,7 +55,7 @@ def test_errors_are_squares_smoothed_over_the_rows_of_the_segment() -> None:
     model = _model()
     rows = rng.normal(size=(45, C)).astype(np.float32)
     usable = rng.random(rows.shape) > 0.05
-    found = model._smoothed(rows, usable, np.arange(len(rows)), np.arange(len(rows)))[0]
+    found = model._smoothed(AskedRows.every(rows, usable, np.arange(len(rows))))[0]
     assert np.isnan(found[:REACH]).all()
     assert np.isnan(found[:, [1, 3]]).all()  # are not judged
     assert np.isnan(found[~usable]).all()
@@ -72,7 +73,7 @@ def test_segments_side_by_side_are_as_each_by_itself() -> None:
     time = np.arange(70)
     at = np.concatenate([np.arange(20, 30), np.arange(35, 70)])
     age = np.concatenate([np.arange(20, 30), np.arange(5, 40)])  # the second segment begins in row 30
-    both = model.errors_at(rows, usable, time, at, age)
+    both = model.errors_at(AskedRows(rows, usable, time, at, age))
     first = model.errors(rows[:30], usable[:30], time[:30]).window[20:]
     second = model.errors(rows[30:], usable[30:], time[30:]).window[5:]
     np.testing.assert_array_equal(both.window, np.concatenate([first, second]))
@@ -114,7 +115,7 @@ def _log(n_rows: int, seed: int, broken: slice | None = None) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def nonlinear() -> Detector:
-    config = DetectorConfig(model="cross", window=10, lags=3, epochs=40, network={"width": 32})
+    config = DetectorConfig(model="cross", window=10, lags=3, epochs=40, network={"width": 32, "least_gain": 0.1})
     return Detector(config=config).fit(_log(4000, seed=0), time="time")
 
 

@@ -16,7 +16,7 @@ from sensorad.models.dense import DenseAutoencoder, DenseConfig
 from sensorad.scoring import FusedScheme, LinearErrors, SensorErrors
 from sensorad.scoring.centroid_errors import CentroidErrors
 from sensorad.scoring.ensemble_errors import EnsembleErrors, Member, median_of
-from sensorad.scoring.errors import PredictionErrors
+from sensorad.scoring.errors import AskedRows, PredictionErrors
 from sensorad.scoring.network_errors import NetworkErrors
 from sensorad.scoring.single import MahalanobisScheme, SquaredErrorScheme
 from sensorad.scoring.torch_windows import TorchWindows
@@ -129,7 +129,7 @@ def test_rows_of_several_segments_are_judged_each_in_its_own(kind: str) -> None:
     time = np.r_[np.arange(22), 1000 + np.arange(28)] * 10**9
     age = np.r_[np.arange(22), np.arange(28)]
     at = np.array([4, 9, 21, 23, 27, 40, 41, 49])
-    found = _ensemble(kind).errors_at(rows, usable, time, at, age[at])
+    found = _ensemble(kind).errors_at(AskedRows(rows, usable, time, at, age[at]))
     parts = [_ensemble(kind).errors(rows[part], usable[part], time[part]) for part in (slice(0, 22), slice(22, 50))]
     for name, values in found.parts().items():
         if name != "autoregression":

@@ -18,6 +18,7 @@ from sensorad.model_parts import ModelParts
 from sensorad.models import RidgeAutoregression
 from sensorad.models.exposed import FaultNetwork
 from sensorad.models.other_sensors import OtherSensorsRegression
+from sensorad.scoring.errors import AskedRows
 from sensorad.scoring.exposed_errors import ExposedErrors
 from sensorad.scoring.fault_features import FEATURES, FaultFeatures
 from sensorad.scoring.fault_head import FaultWeights, UsualNumbers
@@ -97,9 +98,16 @@ def slow_numbers(rows: np.ndarray, row: int, window: np.ndarray) -> dict[str, np
 
 
 def numbers_of(rows: np.ndarray, at: np.ndarray, usable: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    usable = np.ones(rows.shape, bool) if usable is None else usable
     window = np.abs(rows[at].astype(np.float64))
-    return features().of(rows, usable, np.arange(len(rows)), at, window)
+    return features().of(asked(rows, at, usable=usable), window)
+
+
+def asked(
+    rows: np.ndarray, at: np.ndarray, age: np.ndarray | None = None, usable: np.ndarray | None = None
+) -> AskedRows:
+    """The rows ``at`` of one segment, or of several where ``age`` says so."""
+    usable = np.ones(rows.shape, bool) if usable is None else usable
+    return AskedRows(rows, usable, np.arange(len(rows)), at, at if age is None else age)
 
 
 def test_numbers_are_those_of_the_loops() -> None:
@@ -122,9 +130,7 @@ def test_numbers_depend_on_the_context_alone_and_to_the_same_bits() -> None:
     for row in (context, 120, 299):
         whole, _ = numbers_of(rows, np.array([row]))
         part = rows[row - context : row + 1]
-        alone, _ = features().of(
-            part, np.ones(part.shape, bool), np.arange(len(part)), np.array([context]), np.abs(part[-1:].astype("f8"))
-        )
+        alone, _ = features().of(asked(part, np.array([context])), np.abs(part[-1:].astype("f8")))
         np.testing.assert_allclose(alone, whole, rtol=1e-9, atol=1e-12)
 
 
@@ -135,11 +141,9 @@ def test_several_segments_do_not_see_each_other() -> None:
     age = np.concatenate([np.arange(60), np.arange(80)])
     at = np.array([30, 59, 60 + 12, 60 + 79])
     window = np.ones((4, C))
-    both, _ = features().of(joined, np.ones(joined.shape, bool), age, at, window)
+    both, _ = features().of(asked(joined, at, age[at]), window)
     for part, places, chosen in ((first, [30, 59], [0, 1]), (second, [12, 79], [2, 3])):
-        alone, _ = features().of(
-            part, np.ones(part.shape, bool), np.arange(len(part)), np.array(places), window[chosen]
-        )
+        alone, _ = features().of(asked(part, np.array(places)), window[chosen])
         np.testing.assert_allclose(both[chosen], alone, rtol=1e-9, atol=1e-12)
 
 

@@ -19,6 +19,7 @@ from sensorad.models.residual import ResidualAutoencoder
 from sensorad.scoring import LinearErrors, SensorErrors
 from sensorad.scoring import carried_errors as carried
 from sensorad.scoring.carried_errors import CarriedErrors
+from sensorad.scoring.errors import AskedRows
 from sensorad.scoring.network_errors import NetworkErrors
 from sensorad.scoring.network_reading import Reading
 from sensorad.scoring.numpy_lstm import NumpyLSTM
@@ -197,7 +198,7 @@ def _stacked(model: NetworkErrors | CarriedErrors, seed: int) -> None:
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     asked = [np.arange(size - n, size) for size, n in zip(sizes, n_asked, strict=True)]
     at = np.concatenate([start + age for start, age in zip(starts, asked, strict=True)])
-    found = model.errors_at(rows, usable, time, at, np.concatenate(asked))
+    found = model.errors_at(AskedRows(rows, usable, time, at, np.concatenate(asked)))
     alone = []
     for start, size, n in zip(starts, sizes, n_asked, strict=True):
         part = slice(start, start + size)
