@@ -190,7 +190,7 @@ def test_where_nothing_is_gained_the_detector_is_the_linear_one(tmp_path: object
 def test_a_sensor_that_never_moved_is_not_judged() -> None:
     """Nothing is left of it by a linear prediction, and of nothing everything could be said to be gained."""
     log = _log(1500, seed=9).assign(valve=7.0)
-    config = DetectorConfig(model="cross", window=10, lags=3, epochs=40, network={"width": 32})
+    config = DetectorConfig(model="cross", window=10, lags=3, epochs=40, network={"width": 32, "least_gain": 0.1})
     detector = Detector(config=config).fit(log, time="time")
     [note] = [note for note in detector.notes_ if "network" in note]
     assert "product" in note

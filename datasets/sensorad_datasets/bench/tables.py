@@ -21,7 +21,7 @@ a series with fewer), with alarms at most {MERGE_GAP} rows apart taken as one. "
 method's own line gives, which knows no label; a false alarm opens on a normal row. "top-1" is the share of labelled
 causes whose most blamed sensor is among the labelled ones. All scores are causal and all statistics come from the
 training part; rows without a score keep the last one. Figures are means over series, and over seeds with
-their standard deviation. Seconds are those of one series on one thread."""
+their standard deviation. Seconds are processor time of one series, on one thread."""
 
 NOTES = {
     "skab": "Most files turn anomalous near row 570: read these figures beside those of `clock`.",
