@@ -95,7 +95,9 @@ class CardOptions:
         if self.card is not None:
             write_text(Path(self.card), json.dumps(card.to_json(), indent=1, allow_nan=False) + "\n", force=force)
         if self.card_figure is not None:
-            write_text(Path(self.card_figure), card.svg(), force=force)
+            from sensorad.detectability import card_svg
+
+            write_text(Path(self.card_figure), card_svg(card), force=force)
         return list(self.outputs.values())
 
 

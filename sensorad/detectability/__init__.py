@@ -7,8 +7,9 @@ by its own alarm line and event rule. `detectability_card` does so for a `Detect
 from sensorad.detectability.build import detectability_card, measure
 from sensorad.detectability.card import Baseline, CardCell, DetectabilityCard, TriedSeverity, read_card
 from sensorad.detectability.config import CardConfig
+from sensorad.detectability.figure import card_svg
 from sensorad.detectability.judge import FunctionJudge, Judge, Scorer
-from sensorad.detectability.words import summary_lines
+from sensorad.detectability.words import card_table, summary_lines
 
 __all__ = [
     "Baseline",
@@ -19,6 +20,8 @@ __all__ = [
     "Judge",
     "Scorer",
     "TriedSeverity",
+    "card_svg",
+    "card_table",
     "detectability_card",
     "measure",
     "read_card",

@@ -168,18 +168,6 @@ class DetectabilityCard:
         units = {sensor.name: sensor.unit for sensor in self.schema.sensors}
         return [_cell_json(cell, units.get(cell.sensor)) for cell in self.cells]
 
-    def table(self) -> str:
-        """Sensors by kinds as a Markdown table: severity found in half of the places, and delay in rows."""
-        from sensorad.detectability.words import card_table
-
-        return card_table(self)
-
-    def svg(self) -> str:
-        """Sensors by kinds as a heat map: one self-contained SVG."""
-        from sensorad.detectability.figure import card_svg
-
-        return card_svg(self)
-
     def to_json(self) -> dict[str, Any]:
         """Plain values with units; `from_json` reads them back."""
         return {

@@ -14,7 +14,7 @@ import pytest
 
 import sensorad
 from sensorad.augment.faults import FAULTS
-from sensorad.detectability import CardConfig, DetectabilityCard, read_card, summary_lines
+from sensorad.detectability import CardConfig, DetectabilityCard, card_svg, card_table, read_card, summary_lines
 from sensorad.detectability.card import Baseline, CardCell, TriedSeverity
 from sensorad.detectability.config import severity_grid
 from sensorad.detectability.figure import level_of
@@ -116,7 +116,7 @@ def test_files_that_are_no_cards(tmp_path: Path) -> None:
 
 
 def test_table_and_words() -> None:
-    lines = made_card().table().splitlines()
+    lines = card_table(made_card()).splitlines()
     assert lines[0] == "| sensor | bias (sigma) | saturation (range) |"
     assert lines[2] == "| `power` | 1, 4 rows | at least 0.95, 4 rows |"
     assert all(line.count("|") == 4 for line in lines), "names cannot make columns"
@@ -127,7 +127,7 @@ def test_table_and_words() -> None:
 
 
 def test_figure_is_well_formed_and_marks_what_is_never_found() -> None:
-    root = ElementTree.fromstring(made_card().svg())  # noqa: S314
+    root = ElementTree.fromstring(card_svg(made_card()))  # noqa: S314
     texts = [node.text for node in root.iter() if node.text]
     assert "never" in texts
     assert "\u22650.95" in texts
