@@ -8,11 +8,11 @@ from math import inf
 from types import MappingProxyType
 from typing import Any
 
+from sensorad.error_models.network_reading import Encoding, Reading
 from sensorad.errors import UsageError, unknown_name
 from sensorad.members import MOST_MEMBERS, longest_window, member_settings, usual_members
 from sensorad.models import model_kind
 from sensorad.scoring import scheme_class
-from sensorad.scoring.network_reading import Encoding, Reading
 from sensorad.training.settings import LEAST_EXPOSED_ROWS, check_augment, check_fault_kinds, named_sensors
 
 __all__ = ["CLASS_SCORES", "EXPOSURES", "LABELS", "TRANSFORM_SCORES", "DetectorConfig"]

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sensorad.augment import Augmentation
-    from sensorad.scoring.torch_windows import Precision
+    from sensorad.error_models.torch_windows import Precision
 
 __all__ = ["Detector", "load"]
 

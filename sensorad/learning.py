@@ -10,11 +10,12 @@ import numpy as np
 
 from sensorad.config import DetectorConfig
 from sensorad.data import Timing
+from sensorad.error_models import ErrorModel, LinearErrors, SensorErrors
+from sensorad.error_models.crossfit import Fold, blocked_folds, out_of_fold_errors
 from sensorad.events import EventRule
 from sensorad.families import Progress, family_for
 from sensorad.normal_rows import NormalRows
-from sensorad.scoring import ErrorModel, LinearErrors, Scheme, SensorErrors, scheme_class
-from sensorad.scoring.crossfit import Fold, blocked_folds, out_of_fold_errors
+from sensorad.scoring import Scheme, scheme_class
 from sensorad.thresholds import CalibrationScores
 
 if TYPE_CHECKING:

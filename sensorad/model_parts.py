@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from sensorad.artefact import ArraySpec, check_arrays, weights_hash
 from sensorad.config import DetectorConfig
 from sensorad.data import GaussianImputer, SensorScaler
+from sensorad.error_models import ErrorModel
+from sensorad.error_models.numpy_lstm import NumpyLSTM
 from sensorad.errors import ArtefactError, UsageError
 from sensorad.families import Runtime, family_for
 from sensorad.models import model_kind
 from sensorad.models.autocovariance import AutoCovariance
 from sensorad.pretrained import Pretrained
-from sensorad.scoring import ErrorModel
-from sensorad.scoring.numpy_lstm import NumpyLSTM
 
 if TYPE_CHECKING:
-    from sensorad.scoring.torch_windows import Precision
+    from sensorad.error_models.torch_windows import Precision
 
 __all__ = ["ModelParts", "model_arrays"]
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.data import GaussianImputer, SensorScaler, Timing
+from sensorad.error_models.crossfit import Stretch
 from sensorad.errors import TooLittleDataError
 from sensorad.events import QualityLimits
 from sensorad.models.autocovariance import AutoCovariance, LinearPrior
 from sensorad.pretrained import Pretrained
-from sensorad.scoring.crossfit import Stretch
 from sensorad.scoring.engine import LEAST_SENSORS
 from sensorad.types import RowBlock, SensorSchema
 

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from sensorad import __version__
 from sensorad.config import DetectorConfig
+from sensorad.error_models.onnx_windows import ONNX_EXTRA, OnnxFacts, onnx_session
 from sensorad.errors import ArtefactError, UsageError
 from sensorad.export.parity import TOLERANCE, Parity, complete_windows, random_windows
 from sensorad.export.reference import Reference
 from sensorad.logs.atomic import NewFile
 from sensorad.scoring import ScoringEngine
-from sensorad.scoring.onnx_windows import ONNX_EXTRA, OnnxFacts, onnx_session
 from sensorad.types import RowBlock, SensorSchema
 
 __all__ = ["OPSET", "PARTS", "Exportable", "OnnxExport", "export_onnx"]
@@ -153,7 +153,13 @@ def _facts(detector: Exportable, engine: ScoringEngine, part: str) -> OnnxFacts:
 
 def _serialised(own: Reference, facts: OnnxFacts, opset: int) -> bytes:
     """The graph with its facts, as the bytes of a file."""
-    from sensorad.scoring.network_onnx import DETECTOR_OUTPUTS, NETWORK_OUTPUTS, DetectorGraph, module_of, onnx_model
+    from sensorad.error_models.network_onnx import (
+        DETECTOR_OUTPUTS,
+        NETWORK_OUTPUTS,
+        DetectorGraph,
+        module_of,
+        onnx_model,
+    )
 
     shape = (facts.window, len(facts.sensors))
     module = None if own.network is None else module_of(own.network)

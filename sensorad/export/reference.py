@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.error_models import LinearErrors
+from sensorad.error_models.centroid_errors import CentroidErrors
+from sensorad.error_models.ensemble_errors import EnsembleErrors
+from sensorad.error_models.exposed_errors import ExposedErrors
+from sensorad.error_models.network_errors import NetworkErrors, WindowNetwork
 from sensorad.errors import UsageError
 from sensorad.models import WindowPCA
-from sensorad.scoring import LinearErrors, ScoringEngine
-from sensorad.scoring.centroid_errors import CentroidErrors
-from sensorad.scoring.ensemble_errors import EnsembleErrors
-from sensorad.scoring.exposed_errors import ExposedErrors
-from sensorad.scoring.network_errors import NetworkErrors, WindowNetwork
+from sensorad.scoring import ScoringEngine
 
 __all__ = ["Reference"]
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from sensorad.config import DetectorConfig
+from sensorad.error_models import LinearErrors
+from sensorad.error_models.crossfit import Fold
 from sensorad.families.base import Progress, Trained
 from sensorad.families.cross import CrossFamily
 from sensorad.normal_rows import NormalRows
-from sensorad.scoring import LinearErrors
-from sensorad.scoring.crossfit import Fold
 
 __all__ = ["LEAST_GAIN", "LEAST_SHARE", "AutoFamily"]
 

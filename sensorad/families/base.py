@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from sensorad.artefact import ArraySpec
 from sensorad.config import DetectorConfig
+from sensorad.error_models import ErrorModel
+from sensorad.error_models.crossfit import Fold
 from sensorad.normal_rows import NormalRows
-from sensorad.scoring import ErrorModel
-from sensorad.scoring.crossfit import Fold
 
 if TYPE_CHECKING:
-    from sensorad.scoring.torch_windows import Precision
+    from sensorad.error_models.torch_windows import Precision
     from sensorad.training import TrainingRecord
 
 __all__ = ["Arrays", "Family", "Progress", "Runtime", "Trained"]

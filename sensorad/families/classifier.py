@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from sensorad.artefact import ArraySpec
 from sensorad.config import CLASS_SCORES, TRANSFORM_SCORES, DetectorConfig
+from sensorad.error_models import ErrorModel
+from sensorad.error_models.class_errors import ClassErrors, WindowDoubt
+from sensorad.error_models.crossfit import Fold
 from sensorad.errors import ArtefactError, UsageError
 from sensorad.families.base import Arrays, Progress, Runtime, Trained
 from sensorad.families.linear import LinearPart, linear_arrays, linear_from_arrays, linear_part, linear_specs
 from sensorad.normal_rows import NormalRows
-from sensorad.scoring import ErrorModel
-from sensorad.scoring.class_errors import ClassErrors, WindowDoubt
-from sensorad.scoring.crossfit import Fold
 
 if TYPE_CHECKING:
-    from sensorad.scoring.network_classes import ClassPlan, LabelledStretch
+    from sensorad.error_models.network_classes import ClassPlan, LabelledStretch
     from sensorad.training.classification import FaultExposure
 
 __all__ = ["ClassifierFamily", "class_plan", "label_source", "labelled"]
@@ -64,7 +64,7 @@ class ClassifierFamily:
         UsageError
             The log has no such labels.
         """
-        from sensorad.scoring.network_classes import cross_trained_classes
+        from sensorad.error_models.network_classes import cross_trained_classes
 
         source = label_source(rows, config)
         stretches, names = labelled(rows, source, config.length)
@@ -95,7 +95,7 @@ class ClassifierFamily:
 
     def arrays(self, model: ErrorModel) -> dict[str, NDArray[Any]]:
         """As `Family.arrays`."""
-        from sensorad.scoring.torch_classes import TorchClasses
+        from sensorad.error_models.torch_classes import TorchClasses
 
         if not isinstance(model, ClassErrors) or not isinstance(model.reader, TorchClasses):
             raise TypeError(f"no arrays known for {type(model).__name__}")
@@ -116,9 +116,9 @@ class ClassifierFamily:
         """As `Family.built`."""
         if runtime.network != "torch" or runtime.precision != "float32":
             raise UsageError("a classifier runs in torch, at its own precision", hint="leave network and precision out")
+        from sensorad.error_models.torch_classes import TorchClasses
         from sensorad.models.weights import load_state_arrays
         from sensorad.models.window_classifier import WindowClassifier
-        from sensorad.scoring.torch_classes import TorchClasses
 
         own = {name.removeprefix(PREFIX): array for name, array in arrays.items() if self.own(name)}
         temperature, usual, is_made = (float(value) for value in arrays[READING])
@@ -170,7 +170,7 @@ def labelled(rows: NormalRows, source: str, length: int) -> tuple[list[LabelledS
     UsageError
         Fewer than two classes have rows enough to learn from.
     """
-    from sensorad.scoring.network_classes import LabelledStretch
+    from sensorad.error_models.network_classes import LabelledStretch
 
     if source == "transform":
         return [LabelledStretch(stretch, None) for stretch in rows.stretches], []
@@ -202,7 +202,7 @@ def class_plan(config: DetectorConfig, rows: NormalRows, source: str, n_classes:
     UsageError
         Settings that a classifier has no use for.
     """
-    from sensorad.scoring.network_classes import ClassPlan
+    from sensorad.error_models.network_classes import ClassPlan
     from sensorad.training import TrainConfig
     from sensorad.training.classification import Classification
 

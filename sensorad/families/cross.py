@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 
 from sensorad.artefact import ArraySpec, check_arrays
 from sensorad.config import DetectorConfig
+from sensorad.error_models import ErrorModel, LinearErrors
+from sensorad.error_models.cross_errors import CrossErrors
+from sensorad.error_models.crossfit import Fold
+from sensorad.error_models.numpy_cross import NumpyCross
 from sensorad.errors import ArtefactError, UsageError
 from sensorad.families.base import Arrays, Progress, Runtime, Trained
 from sensorad.families.linear import (
@@ -23,13 +27,9 @@ from sensorad.families.linear import (
 )
 from sensorad.models.cross_config import CrossSensorConfig
 from sensorad.normal_rows import NormalRows
-from sensorad.scoring import ErrorModel, LinearErrors
-from sensorad.scoring.cross_errors import CrossErrors
-from sensorad.scoring.crossfit import Fold
-from sensorad.scoring.numpy_cross import NumpyCross
 
 if TYPE_CHECKING:
-    from sensorad.scoring.network_cross import CrossTrained
+    from sensorad.error_models.network_cross import CrossTrained
 
 __all__ = ["CrossFamily"]
 
@@ -59,7 +59,7 @@ class CrossFamily:
         report: Progress,
     ) -> Trained:
         """As `Family.learn`."""
-        from sensorad.scoring.network_cross import CrossPlan, cross_trained_sensors
+        from sensorad.error_models.network_cross import CrossPlan, cross_trained_sensors
 
         settings = CrossSensorConfig.from_json(dict(config.network))
         plan = CrossPlan(

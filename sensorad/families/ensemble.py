@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 
 from sensorad.artefact import ArraySpec
 from sensorad.config import DetectorConfig
+from sensorad.error_models import ErrorModel, LinearErrors
+from sensorad.error_models.centroid_errors import CentroidErrors
+from sensorad.error_models.crossfit import Fold
+from sensorad.error_models.ensemble_errors import EnsembleErrors, Member
+from sensorad.error_models.network_errors import NetworkErrors, StoredNetwork
 from sensorad.errors import ArtefactError, UsageError
 from sensorad.families.base import Arrays, Progress, Runtime, Trained
 from sensorad.families.linear import LinearPart
@@ -21,11 +26,6 @@ from sensorad.models import RidgeAutoregression, WindowPCA, model_kind
 from sensorad.models.autocovariance import LinearPrior
 from sensorad.models.centroids import WindowCentroids
 from sensorad.normal_rows import NormalRows
-from sensorad.scoring import ErrorModel, LinearErrors
-from sensorad.scoring.centroid_errors import CentroidErrors
-from sensorad.scoring.crossfit import Fold
-from sensorad.scoring.ensemble_errors import EnsembleErrors, Member
-from sensorad.scoring.network_errors import NetworkErrors, StoredNetwork
 
 if TYPE_CHECKING:
     from sensorad.training import TrainingRecord
@@ -160,7 +160,7 @@ def _learn(
     if not model_kind(config.model).is_trained:
         report(f"fitting, {config.model}", 0.0)
         return _Learned(lambda fold: _fitted(config, fold, linear), _fitted(config, whole, linear))
-    from sensorad.scoring.network import cross_trained
+    from sensorad.error_models.network import cross_trained
 
     if checkpoint is not None:
         checkpoint.mkdir(parents=True, exist_ok=True)

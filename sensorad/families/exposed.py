@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from sensorad.artefact import ArraySpec
 from sensorad.augment.faults import FAULTS
 from sensorad.config import DetectorConfig
+from sensorad.error_models import ErrorModel
+from sensorad.error_models.crossfit import Fold
+from sensorad.error_models.errors import StackedErrorModel
+from sensorad.error_models.exposed_errors import ExposedErrors
+from sensorad.error_models.fault_features import FEATURES
+from sensorad.error_models.fault_head import FaultHead
 from sensorad.errors import ArtefactError
 from sensorad.families.base import Arrays, Family, Progress, Runtime, Trained
 from sensorad.families.objectives import training_statistics
 from sensorad.models.exposed_config import PULL
 from sensorad.models.other_sensors import OtherSensorsRegression
 from sensorad.normal_rows import NormalRows
-from sensorad.scoring import ErrorModel
-from sensorad.scoring.crossfit import Fold
-from sensorad.scoring.errors import StackedErrorModel
-from sensorad.scoring.exposed_errors import ExposedErrors
-from sensorad.scoring.fault_features import FEATURES
-from sensorad.scoring.fault_head import FaultHead
 
 __all__ = ["ExposedFamily"]
 
@@ -54,7 +54,7 @@ class ExposedFamily:
         report: Progress,
     ) -> Trained:
         """As `Family.learn`; the head takes seconds and is trained again when a fit resumes."""
-        from sensorad.scoring.head_training import HeadPlan, train_heads
+        from sensorad.error_models.head_training import HeadPlan, train_heads
 
         trained = self.base.learn(rows, folds, config, checkpoint=checkpoint, report=report)
         models = {id(fold): cast(StackedErrorModel, trained.fold_model(fold)) for fold in folds}

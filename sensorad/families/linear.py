@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from sensorad.artefact import ArraySpec
 from sensorad.config import DetectorConfig
+from sensorad.error_models import ErrorModel, LinearErrors
+from sensorad.error_models.crossfit import Fold
 from sensorad.errors import ArtefactError, UsageError
 from sensorad.families.base import Arrays, Progress, Runtime, Trained
 from sensorad.models import RidgeAutoregression, WindowPCA
 from sensorad.models.autocovariance import LinearPrior
 from sensorad.normal_rows import NormalRows
-from sensorad.scoring import ErrorModel, LinearErrors
-from sensorad.scoring.crossfit import Fold
 
 __all__ = ["LinearFamily", "LinearPart", "linear_arrays", "linear_from_arrays", "linear_part", "linear_specs"]
 

@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 
 from sensorad.artefact import ArraySpec
 from sensorad.config import DetectorConfig
+from sensorad.error_models import ErrorModel
+from sensorad.error_models.carried_errors import CarriedErrors
+from sensorad.error_models.crossfit import Fold
+from sensorad.error_models.network_errors import NetworkErrors, StoredNetwork, WindowNetwork
+from sensorad.error_models.numpy_lstm import NumpyLSTM
+from sensorad.error_models.numpy_randnet import NumpyRandNet
 from sensorad.errors import UsageError
 from sensorad.families.base import Arrays, Progress, Runtime, Trained
 from sensorad.families.linear import linear_arrays, linear_from_arrays, linear_part, linear_specs
 from sensorad.families.objectives import training_objective
 from sensorad.models import model_kind
 from sensorad.normal_rows import NormalRows
-from sensorad.scoring import ErrorModel
-from sensorad.scoring.carried_errors import CarriedErrors
-from sensorad.scoring.crossfit import Fold
-from sensorad.scoring.network_errors import NetworkErrors, StoredNetwork, WindowNetwork
-from sensorad.scoring.numpy_lstm import NumpyLSTM
-from sensorad.scoring.numpy_randnet import NumpyRandNet
 
 if TYPE_CHECKING:
-    from sensorad.scoring.network import NetworkPlan
+    from sensorad.error_models.network import NetworkPlan
 
 __all__ = ["NetworkFamily", "network_of", "network_plan"]
 
@@ -52,7 +52,7 @@ class NetworkFamily:
         report: Progress,
     ) -> Trained:
         """As `Family.learn`."""
-        from sensorad.scoring.network import cross_trained
+        from sensorad.error_models.network import cross_trained
 
         fold_model, model, records = cross_trained(
             network_plan(config, rows),
@@ -94,7 +94,7 @@ class NetworkFamily:
 
 def network_plan(config: DetectorConfig, rows: NormalRows) -> NetworkPlan:
     """How the network of ``config`` is built and trained on these rows."""
-    from sensorad.scoring.network import NetworkPlan
+    from sensorad.error_models.network import NetworkPlan
     from sensorad.training import TrainConfig
 
     widest = max(1, config.length // 4)
@@ -138,9 +138,9 @@ def network_of(config: DetectorConfig, n_used: int, own: Arrays, runtime: Runtim
             )
         return NumpyLSTM.from_arrays(own, config.network)
     if runtime.network != "torch":
-        from sensorad.scoring.onnx_windows import OnnxWindows
+        from sensorad.error_models.onnx_windows import OnnxWindows
 
         return OnnxWindows(runtime.network, runtime.weights())
-    from sensorad.scoring.network import torch_network
+    from sensorad.error_models.network import torch_network
 
     return torch_network(config.model, n_used, config.length, config.network, own, config.device, runtime.precision)

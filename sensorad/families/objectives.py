@@ -10,10 +10,10 @@ import numpy as np
 from sensorad.augment import Augment, MixupConfig, SensorStatistics, augmentation_from_json
 from sensorad.augment.base import Augmentation
 from sensorad.config import DetectorConfig
+from sensorad.error_models.crossfit import Stretch
 from sensorad.errors import unknown_name
 from sensorad.models import model_kind
 from sensorad.normal_rows import NormalRows
-from sensorad.scoring.crossfit import Stretch
 
 if TYPE_CHECKING:
     from sensorad.training import Objective

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from sensorad.artefact import ArraySpec
 from sensorad.config import DetectorConfig
+from sensorad.error_models import ErrorModel
+from sensorad.error_models.centroid_errors import CentroidErrors
+from sensorad.error_models.crossfit import Fold
 from sensorad.errors import UsageError
 from sensorad.families.base import Arrays, Progress, Runtime, Trained
 from sensorad.families.linear import LinearPart, linear_arrays, linear_from_arrays, linear_part, linear_specs
 from sensorad.models.centroids import ShapeConfig, WindowCentroids
 from sensorad.normal_rows import NormalRows
-from sensorad.scoring import ErrorModel
-from sensorad.scoring.centroid_errors import CentroidErrors
-from sensorad.scoring.crossfit import Fold
 
 __all__ = ["ShapeFamily", "centroids_of"]
 

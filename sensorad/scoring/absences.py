@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from sensorad.data import GaussianImputer
 from sensorad.data.imputation import RIDGE
+from sensorad.error_models.errors import ErrorModel, SensorErrors
+from sensorad.error_models.trailing import trailing_sum
 from sensorad.models.linear import RidgeAutoregression
-from sensorad.scoring.errors import ErrorModel, SensorErrors
 from sensorad.scoring.fused import FusedScheme
 from sensorad.scoring.schemes import Scheme
-from sensorad.scoring.trailing import trailing_sum
 
 __all__ = ["Absences"]
 

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.data import GaussianImputer, SensorScaler, Timing
+from sensorad.error_models.errors import AskedRows, ErrorModel, SensorErrors
 from sensorad.errors import ArtefactError
 from sensorad.scoring.absences import Absences
 from sensorad.scoring.arrivals import Arrivals, mark_repeated
-from sensorad.scoring.errors import AskedRows, ErrorModel, SensorErrors
 from sensorad.scoring.evidence import StepHistory
 from sensorad.scoring.row_status import write_status
 from sensorad.scoring.schemes import Scheme

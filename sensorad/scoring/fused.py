@@ -33,12 +33,12 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.error_models.errors import PredictionErrors, SensorErrors
+from sensorad.error_models.smoothing import memory_rows, smooth
 from sensorad.models.linear import RidgeAutoregression
 from sensorad.scoring.contributions import Contributions
 from sensorad.scoring.cross_evidence import CrossEvidence
-from sensorad.scoring.errors import PredictionErrors, SensorErrors
 from sensorad.scoring.evidence import RowEvidence, StepHistory, as_shares
-from sensorad.scoring.smoothing import memory_rows, smooth
 from sensorad.scoring.tails import TailModel
 from sensorad.scoring.window_evidence import WindowEvidence
 

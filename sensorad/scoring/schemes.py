@@ -9,8 +9,8 @@ from typing import ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.error_models.errors import SensorErrors
 from sensorad.errors import unknown_name
-from sensorad.scoring.errors import SensorErrors
 from sensorad.scoring.evidence import RowEvidence, StepHistory
 from sensorad.scoring.fused import FusedScheme
 from sensorad.scoring.single import LargestScheme, MahalanobisScheme, SquaredErrorScheme, TopShareScheme

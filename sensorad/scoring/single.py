@@ -9,8 +9,8 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.error_models.errors import SensorErrors
 from sensorad.scoring.covariance import ErrorCovariance
-from sensorad.scoring.errors import SensorErrors
 from sensorad.scoring.evidence import RowEvidence, StepHistory, as_shares
 from sensorad.scoring.tails import TailModel
 

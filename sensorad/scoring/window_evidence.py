@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.error_models.errors import TINY
 from sensorad.scoring.tails import TailModel
 
 __all__ = ["WindowEvidence"]
@@ -18,9 +19,6 @@ TOP_SHARE = 0.1
 
 LEAST_SPREAD = 0.2
 """Floor of the spread of a sensor's log error: errors that hardly varied in calibration are not surprising at once."""
-
-TINY = 1e-4
-"""Error in deviations that stands for none in logarithms."""
 
 
 @dataclass(frozen=True, slots=True)

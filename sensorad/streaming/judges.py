@@ -7,10 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorad.scoring import FusedScheme, LinearErrors, ScoringEngine
+from sensorad.error_models import LinearErrors
+from sensorad.error_models.carried_errors import CarriedErrors
+from sensorad.error_models.network_errors import NetworkErrors
+from sensorad.scoring import FusedScheme, ScoringEngine
 from sensorad.scoring.absences import Absences
-from sensorad.scoring.carried_errors import CarriedErrors
-from sensorad.scoring.network_errors import NetworkErrors
 from sensorad.scoring.single import MahalanobisScheme, SquaredErrorScheme
 from sensorad.streaming.machines import Machines
 from sensorad.streaming.rings import Ring, Table

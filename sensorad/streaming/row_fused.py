@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.error_models.smoothing import memory_rows
 from sensorad.models.linear import RidgeAutoregression
 from sensorad.scoring.absences import Absences
 from sensorad.scoring.contributions import Contributions
@@ -20,7 +21,6 @@ from sensorad.scoring.fused import (
     WEIGHTS,
     FusedScheme,
 )
-from sensorad.scoring.smoothing import memory_rows
 from sensorad.streaming.machines import Machines
 from sensorad.streaming.rings import Ring, Table
 from sensorad.streaming.row_blame import RowContributions, divided, share

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.error_models import ErrorModel, SensorErrors
+from sensorad.error_models.errors import AskedRows, PredictionErrors
 from sensorad.models.linear import RidgeAutoregression
-from sensorad.scoring import ErrorModel, Scheme, SensorErrors
+from sensorad.scoring import Scheme
 from sensorad.scoring.absences import Absences
-from sensorad.scoring.errors import AskedRows, PredictionErrors
 from sensorad.streaming.machines import Machines
 from sensorad.streaming.rings import Ring, Table
 from sensorad.streaming.ticks import TickRows, TickScores

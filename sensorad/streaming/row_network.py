@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorad.scoring.carried_errors import CarriedErrors
-from sensorad.scoring.network_errors import NetworkErrors
+from sensorad.error_models.carried_errors import CarriedErrors
+from sensorad.error_models.network_errors import NetworkErrors
 from sensorad.streaming.machines import Machines
 from sensorad.streaming.rings import Ring, Table
 from sensorad.streaming.row_linear import LinearRow, mean_present

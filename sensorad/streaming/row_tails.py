@@ -9,8 +9,9 @@ from math import ceil, isnan, log, log1p, log10, nan
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.error_models.errors import TINY
 from sensorad.scoring.tails import TailModel
-from sensorad.scoring.window_evidence import TINY, TOP_SHARE, WindowEvidence
+from sensorad.scoring.window_evidence import TOP_SHARE, WindowEvidence
 
 __all__ = ["RowWindow", "largest", "row_tail"]
 

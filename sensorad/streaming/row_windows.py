@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorad.scoring.errors import SensorErrors
+from sensorad.error_models.errors import SensorErrors
 from sensorad.scoring.fused import WEIGHTS, FusedScheme
 from sensorad.scoring.schemes import Scheme
 from sensorad.streaming.machines import Machines

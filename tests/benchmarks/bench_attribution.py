@@ -24,8 +24,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sensorad import Detector
+from sensorad.error_models import ErrorModel, SensorErrors
 from sensorad.logs import LogFormat
-from sensorad.scoring import ErrorModel, ScoringEngine, SensorErrors
+from sensorad.scoring import ScoringEngine
 from sensorad.types import Event, RowBlock
 from sensorad_datasets import PlantConfig, simulate_plant
 

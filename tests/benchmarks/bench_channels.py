@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 import sensorad.scoring.fused as fused
 from sensorad.config import DetectorConfig
-from sensorad.scoring import FusedScheme, SensorErrors
+from sensorad.error_models import SensorErrors
+from sensorad.scoring import FusedScheme
 from sensorad.scoring.evidence import RowEvidence, StepHistory
 from sensorad_datasets import list_series, load_series
 

@@ -23,7 +23,8 @@ from learned import LearnedSeries
 from numpy.typing import NDArray
 
 from sensorad.config import DetectorConfig
-from sensorad.scoring import FusedScheme, SensorErrors
+from sensorad.error_models import SensorErrors
+from sensorad.scoring import FusedScheme
 from sensorad_datasets import BenchmarkSeries, list_series, load_series
 from sensorad_datasets.bench.summary import paired_difference
 

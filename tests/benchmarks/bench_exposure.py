@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from sensorad import Detector
 from sensorad.augment.faults import FAULTS, Fault, SensorStatistics, inject_random
 from sensorad.config import DetectorConfig
+from sensorad.error_models.crossfit import Fold, blocked_folds, out_of_fold_errors
 from sensorad.families import Progress, Trained, family_of
 from sensorad.families.exposed import ExposedFamily
 from sensorad.logs import LogFormat, SensorLog, SortedLog
@@ -40,7 +41,6 @@ from sensorad.metrics import auc_pr, auc_roc
 from sensorad.models.exposed_config import PULL
 from sensorad.normal_rows import NormalRows, read_normal_rows
 from sensorad.scoring import FusedScheme, ScoringEngine
-from sensorad.scoring.crossfit import Fold, blocked_folds, out_of_fold_errors
 from sensorad.types import RowBlock
 from sensorad_datasets import PlantConfig, simulate_plant
 from sensorad_datasets.bench.summary import paired_difference

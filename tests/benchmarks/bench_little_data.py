@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 
 from sensorad.augment import augment_from_names, enlarged
 from sensorad.data import window_view
+from sensorad.error_models.network_errors import NetworkErrors
+from sensorad.error_models.torch_windows import TorchWindows
 from sensorad.logs import LogFormat, SensorLog, SortedLog
 from sensorad.metrics import vus_pr
 from sensorad.models.lstm import LSTMAutoencoder, LSTMConfig
 from sensorad.models.residual import ResidualAutoencoder
 from sensorad.normal_rows import NormalRows, read_normal_rows
 from sensorad.scoring import FusedScheme, ScoringEngine
-from sensorad.scoring.network_errors import NetworkErrors
-from sensorad.scoring.torch_windows import TorchWindows
 from sensorad.training import TrainConfig, Trainer
 from sensorad.training.batches import TensorSource
 from sensorad.training.objectives import Reconstruction

@@ -29,18 +29,19 @@ from numpy.typing import NDArray
 
 from sensorad.config import CLASS_SCORES, TRANSFORM_SCORES, DetectorConfig
 from sensorad.data import window_view
+from sensorad.error_models import SensorErrors
+from sensorad.error_models.class_errors import WindowDoubt
+from sensorad.error_models.confidence import CONFIDENCES, TRANSFORM_CONFIDENCES
+from sensorad.error_models.crossfit import blocked_folds, out_of_fold_errors
+from sensorad.error_models.network_classes import TrainedClasses, cross_trained_classes
+from sensorad.error_models.torch_classes import TorchClasses
 from sensorad.families import family_of
 from sensorad.families.classifier import class_plan, labelled
 from sensorad.logs import LogFormat, SensorLog, SortedLog
 from sensorad.metrics import vus_pr
 from sensorad.normal_rows import NormalRows, read_normal_rows
-from sensorad.scoring import FusedScheme, SensorErrors
-from sensorad.scoring.class_errors import WindowDoubt
-from sensorad.scoring.confidence import CONFIDENCES, TRANSFORM_CONFIDENCES
-from sensorad.scoring.crossfit import blocked_folds, out_of_fold_errors
-from sensorad.scoring.network_classes import TrainedClasses, cross_trained_classes
+from sensorad.scoring import FusedScheme
 from sensorad.scoring.tails import TailModel
-from sensorad.scoring.torch_classes import TorchClasses
 from sensorad_datasets import list_series, load_series
 from sensorad_datasets.bench.measures import BUFFER, filled
 from sensorad_datasets.bench.plant_trial import PlantTrial, simulate_trial

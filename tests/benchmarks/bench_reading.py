@@ -22,17 +22,18 @@ import torch
 from numpy.typing import NDArray
 
 from sensorad.config import DetectorConfig
+from sensorad.error_models import ErrorModel
+from sensorad.error_models.carried_errors import CarriedErrors
+from sensorad.error_models.crossfit import Fold, blocked_folds, out_of_fold_errors
+from sensorad.error_models.network_errors import NetworkErrors
+from sensorad.error_models.network_reading import Reading
+from sensorad.error_models.numpy_lstm import NumpyLSTM
+from sensorad.error_models.torch_windows import TorchWindows
 from sensorad.families import family_of
 from sensorad.logs import LogFormat, SensorLog, SortedLog
 from sensorad.metrics import vus_pr
 from sensorad.normal_rows import NormalRows, read_normal_rows
-from sensorad.scoring import ErrorModel, Scheme, ScoringEngine, scheme_class
-from sensorad.scoring.carried_errors import CarriedErrors
-from sensorad.scoring.crossfit import Fold, blocked_folds, out_of_fold_errors
-from sensorad.scoring.network_errors import NetworkErrors
-from sensorad.scoring.network_reading import Reading
-from sensorad.scoring.numpy_lstm import NumpyLSTM
-from sensorad.scoring.torch_windows import TorchWindows
+from sensorad.scoring import Scheme, ScoringEngine, scheme_class
 from sensorad.types import RowBlock
 from sensorad_datasets import BenchmarkSeries, list_series, load_series
 from sensorad_datasets.bench.measures import BUFFER, filled

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.config import DetectorConfig
+from sensorad.error_models import SensorErrors
+from sensorad.error_models.crossfit import blocked_folds, out_of_fold_errors
+from sensorad.error_models.errors import AskedRows, StackedErrorModel
 from sensorad.families import family_for
 from sensorad.logs import LogFormat, SensorLog, SortedLog
 from sensorad.metrics import vus_pr
 from sensorad.normal_rows import read_normal_rows
-from sensorad.scoring import FusedScheme, ScoringEngine, SensorErrors
-from sensorad.scoring.crossfit import blocked_folds, out_of_fold_errors
-from sensorad.scoring.errors import AskedRows, StackedErrorModel
+from sensorad.scoring import FusedScheme, ScoringEngine
 from sensorad_datasets import BenchmarkSeries
 from sensorad_datasets.bench.measures import BUFFER, filled
 

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from small_plant import messy_log, with_fault
 from threadpoolctl import threadpool_limits
 
-import sensorad.scoring.network_errors
-import sensorad.scoring.torch_windows
+import sensorad.error_models.network_errors
+import sensorad.error_models.torch_windows
 from sensorad import Detector
 from sensorad.types import ScoreBlock
 
@@ -110,8 +110,8 @@ def test_the_windows_that_a_network_reads_at_once_change_no_alarm(
     detector = detector_of(case)
     [block] = detector.open_log(_log(4)).blocks()
     usual = score_rows(detector, block)
-    monkeypatch.setattr(sensorad.scoring.network_errors, "SCORING_WINDOWS", batch)
-    monkeypatch.setattr(sensorad.scoring.torch_windows, "MICRO_BATCH", batch)
+    monkeypatch.setattr(sensorad.error_models.network_errors, "SCORING_WINDOWS", batch)
+    monkeypatch.setattr(sensorad.error_models.torch_windows, "MICRO_BATCH", batch)
     other = score_rows(detector, block)
     assert_close(other["score"], usual["score"], detector.threshold_)
     np.testing.assert_array_equal(other["score"] > detector.threshold_, usual["score"] > detector.threshold_)

@@ -25,7 +25,8 @@ FLOORS: dict[str, float] = {
     "sensorad.models": 2,
     "sensorad.monitoring": 3,
     "sensorad.training": 3,
-    "sensorad.scoring": 4,
+    "sensorad.error_models": 4,
+    "sensorad.scoring": 4.5,
     "sensorad.artefact": 5.0,
     "sensorad.config": 5.1,
     "sensorad.members": 5.05,
@@ -62,12 +63,10 @@ TORCH_ALLOWED = (
     "sensorad.models.*",
     "sensorad.training",
     "sensorad.training.*",
-    "sensorad.scoring.*torch*",
-    "sensorad.scoring.confidence",
-    "sensorad.scoring.head_training",
-    "sensorad.scoring.network*",
-    "sensorad.scoring.*.torch*",
-    "sensorad.scoring.*.network*",
+    "sensorad.error_models.*torch*",
+    "sensorad.error_models.confidence",
+    "sensorad.error_models.head_training",
+    "sensorad.error_models.network*",
 )
 TORCH_FREE_MODELS = ("sensorad.models", "sensorad.models.linear*", "sensorad.models.registry*")
 

@@ -8,9 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from sensorad.scoring import ScoringEngine, SensorErrors
+from sensorad.error_models import SensorErrors
+from sensorad.error_models.errors import PredictionErrors
+from sensorad.scoring import ScoringEngine
 from sensorad.scoring.engine import BLIND_ROWS, LEAST_SENSORS
-from sensorad.scoring.errors import PredictionErrors
 from sensorad.types import FLAWS, RowBlock
 
 MINUTE = 60 * 10**9

@@ -8,12 +8,13 @@ from functools import cache
 import numpy as np
 
 from sensorad.data import GaussianImputer, SensorScaler, TimeGrid, Timing
+from sensorad.error_models import ErrorModel, LinearErrors, SensorErrors
+from sensorad.error_models.carried_errors import CarriedErrors
+from sensorad.error_models.network_errors import NetworkErrors
+from sensorad.error_models.numpy_lstm import NumpyLSTM
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
 from sensorad.models.lstm_config import LSTMConfig
-from sensorad.scoring import ErrorModel, LinearErrors, ScoringEngine, SensorErrors, scheme_class
-from sensorad.scoring.carried_errors import CarriedErrors
-from sensorad.scoring.network_errors import NetworkErrors
-from sensorad.scoring.numpy_lstm import NumpyLSTM
+from sensorad.scoring import ScoringEngine, scheme_class
 from sensorad.types import SensorSchema
 
 MINUTE = 60 * 10**9

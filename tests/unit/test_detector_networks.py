@@ -14,10 +14,10 @@ import pytest
 import sensorad
 from sensorad import Detector
 from sensorad.config import DetectorConfig
+from sensorad.error_models.carried_errors import CarriedErrors
+from sensorad.error_models.network_errors import NetworkErrors
+from sensorad.error_models.numpy_lstm import NumpyLSTM
 from sensorad.errors import ArtefactError, UsageError
-from sensorad.scoring.carried_errors import CarriedErrors
-from sensorad.scoring.network_errors import NetworkErrors
-from sensorad.scoring.numpy_lstm import NumpyLSTM
 from sensorad.types import RowBlock
 
 SENSORS = ["a", "b", "c"]

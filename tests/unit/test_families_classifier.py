@@ -14,17 +14,17 @@ import sensorad
 from sensorad import Detector
 from sensorad.config import DetectorConfig
 from sensorad.data import TimeGrid
+from sensorad.error_models.class_errors import ByTime, ClassErrors, Doubt, TimeSides
+from sensorad.error_models.confidence import log_probability_score, max_probability_score
+from sensorad.error_models.crossfit import Stretch
+from sensorad.error_models.network_classes import LabelledStretch, _on_side, cross_trained_classes
+from sensorad.error_models.torch_classes import TorchClasses
 from sensorad.errors import UsageError
 from sensorad.families.classifier import class_plan, label_source, labelled
 from sensorad.logs import LogFormat, SensorLog, SortedLog
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
 from sensorad.models.window_classifier import WindowClassifier, WindowClassifierConfig, transformed
 from sensorad.normal_rows import NormalRows, read_normal_rows
-from sensorad.scoring.class_errors import ByTime, ClassErrors, Doubt, TimeSides
-from sensorad.scoring.confidence import log_probability_score, max_probability_score
-from sensorad.scoring.crossfit import Stretch
-from sensorad.scoring.network_classes import LabelledStretch, _on_side, cross_trained_classes
-from sensorad.scoring.torch_classes import TorchClasses
 
 LENGTH, C = 8, 3
 SECOND = 10**9

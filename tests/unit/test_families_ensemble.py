@@ -16,16 +16,16 @@ import pytest
 import sensorad
 from sensorad import Detector
 from sensorad.config import DetectorConfig
+from sensorad.error_models.ensemble_errors import EnsembleErrors
+from sensorad.error_models.network_errors import NetworkErrors
+from sensorad.error_models.numpy_lstm import NumpyLSTM
+from sensorad.error_models.numpy_randnet import NumpyRandNet
+from sensorad.error_models.torch_windows import TorchWindows
 from sensorad.errors import ArtefactError, UsageError
 from sensorad.export.reference import Reference
 from sensorad.families.ensemble import EnsembleFamily
 from sensorad.members import usual_members
 from sensorad.model_parts import ModelParts
-from sensorad.scoring.ensemble_errors import EnsembleErrors
-from sensorad.scoring.network_errors import NetworkErrors
-from sensorad.scoring.numpy_lstm import NumpyLSTM
-from sensorad.scoring.numpy_randnet import NumpyRandNet
-from sensorad.scoring.torch_windows import TorchWindows
 
 LSTM = {"model": "lstm", "network": {"width": 8, "code": 3, "near_zero": False}}
 RANDNET = {"model": "randnet", "network": {"width": 8, "code": 3, "near_zero": False}}

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from sensorad.error_models.numpy_cross import REACH, NumpyCross, fit_linear
 from sensorad.errors import ArtefactError, UsageError
 from sensorad.models.cross_config import LAGS, LINEAR, CrossSensorConfig
 from sensorad.models.cross_sensor import CrossSensorNetwork
 from sensorad.models.weights import state_arrays, state_shapes
-from sensorad.scoring.numpy_cross import REACH, NumpyCross, fit_linear
 from sensorad.training.batches import Batch
 from sensorad.training.cross_sensor import HiddenSensors, LaggedSource
 

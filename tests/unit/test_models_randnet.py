@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from sensorad.error_models.numpy_randnet import NumpyRandNet
 from sensorad.errors import ArtefactError, UsageError
 from sensorad.models.randnet import RandNetAutoencoder
 from sensorad.models.randnet_config import LAYERS, RandNetConfig
 from sensorad.models.weights import load_state_arrays, state_arrays, state_shapes
-from sensorad.scoring.numpy_randnet import NumpyRandNet
 
 LENGTH, C = 4, 3
 CONFIG = RandNetConfig(width=10, code=5, near_zero=False)

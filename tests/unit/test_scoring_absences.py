@@ -11,8 +11,9 @@ import pytest
 from sensorad import Detector
 from sensorad.config import DetectorConfig
 from sensorad.data import GaussianImputer
+from sensorad.error_models import LinearErrors
 from sensorad.models import RidgeAutoregression
-from sensorad.scoring import FusedScheme, LinearErrors
+from sensorad.scoring import FusedScheme
 from sensorad.scoring.absences import DEVIATIONS, Absences
 from sensorad.streaming.scorer import RowScorer
 from sensorad.types import RowBlock

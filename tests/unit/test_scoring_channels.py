@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from sensorad.data import TimeGrid
+from sensorad.error_models import SensorErrors
+from sensorad.error_models.network_errors import NetworkErrors
+from sensorad.error_models.torch_windows import TorchWindows
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
-from sensorad.scoring import FusedScheme, SensorErrors
-from sensorad.scoring.network_errors import NetworkErrors
-from sensorad.scoring.torch_windows import TorchWindows
+from sensorad.scoring import FusedScheme
 
 LENGTH, C = 6, 3
 

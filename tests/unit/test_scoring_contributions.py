@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
+from sensorad.error_models import LinearErrors, SensorErrors
+from sensorad.error_models.errors import PredictionErrors
 from sensorad.models import RidgeAutoregression, WindowPCA
-from sensorad.scoring import LinearErrors, SensorErrors
 from sensorad.scoring import contributions as module
 from sensorad.scoring import fused as fused_module
 from sensorad.scoring.contributions import Contributions
-from sensorad.scoring.errors import PredictionErrors
 from sensorad.scoring.evidence import as_shares
 from sensorad.scoring.fused import FusedScheme
 

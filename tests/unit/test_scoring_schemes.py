@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from sklearn.covariance import LedoitWolf
 
+from sensorad.error_models import LinearErrors, SensorErrors
+from sensorad.error_models.smoothing import memory_rows
 from sensorad.errors import UsageError
 from sensorad.models import RidgeAutoregression, WindowPCA
-from sensorad.scoring import SCHEMES, LinearErrors, SensorErrors, scheme_class
+from sensorad.scoring import SCHEMES, scheme_class
 from sensorad.scoring import fused as fused_module
 from sensorad.scoring import window_evidence as window_module
 from sensorad.scoring.evidence import as_shares
 from sensorad.scoring.single import TOP_SHARE
-from sensorad.scoring.smoothing import memory_rows
 from sensorad.scoring.tails import TailModel
 
 N_SENSORS = 12

@@ -16,8 +16,9 @@ from naive_scoring import random_block, scored_rows
 
 from sensorad import Detector
 from sensorad.config import DetectorConfig
+from sensorad.error_models import SensorErrors
 from sensorad.errors import ArtefactError
-from sensorad.scoring import ScoringEngine, SensorErrors
+from sensorad.scoring import ScoringEngine
 from sensorad.scoring import engine as engine_module
 from sensorad.types import STATUSES, RowBlock, ScoreBlock
 

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from sensorad import Detector
 from sensorad.augment import Jitter, Permutation
 from sensorad.config import DetectorConfig
+from sensorad.error_models.crossfit import Stretch
+from sensorad.error_models.network import train_network
 from sensorad.errors import UsageError
 from sensorad.families.network import network_plan
 from sensorad.families.objectives import augment_of, training_objective
 from sensorad.logs import LogFormat, SensorLog, SortedLog
 from sensorad.normal_rows import NormalRows, read_normal_rows
-from sensorad.scoring.crossfit import Stretch
-from sensorad.scoring.network import train_network
 from sensorad.training import Batch, Composed, Reconstruction, Repair, ScoreHinge
 from sensorad.training.settings import check_augment, plain_steps
 

@@ -11,19 +11,19 @@ from naive_lstm import slow_autoencoder
 from test_scoring_numpy_lstm import weights_of
 
 from sensorad.data import TimeGrid
+from sensorad.error_models import LinearErrors, SensorErrors
+from sensorad.error_models.carried_errors import CarriedErrors
+from sensorad.error_models.errors import AskedRows
+from sensorad.error_models.network_errors import NetworkErrors
+from sensorad.error_models.network_reading import Reading
+from sensorad.error_models.numpy_lstm import NumpyLSTM
+from sensorad.error_models.torch_windows import TorchWindows
 from sensorad.errors import UsageError
 from sensorad.models import RidgeAutoregression, WindowPCA
 from sensorad.models.dense import DenseAutoencoder, DenseConfig
 from sensorad.models.lstm_config import LSTMConfig
 from sensorad.models.residual import ResidualAutoencoder
-from sensorad.scoring import LinearErrors, SensorErrors
 from sensorad.scoring import carried_errors as carried
-from sensorad.scoring.carried_errors import CarriedErrors
-from sensorad.scoring.errors import AskedRows
-from sensorad.scoring.network_errors import NetworkErrors
-from sensorad.scoring.network_reading import Reading
-from sensorad.scoring.numpy_lstm import NumpyLSTM
-from sensorad.scoring.torch_windows import TorchWindows
 
 LENGTH, C = 6, 3
 PARTS = ("window", "newest", "expected", "step", "linear")

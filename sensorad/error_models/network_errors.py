@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.data import TimeGrid
+from sensorad.error_models.errors import TINY, AskedRows, SensorErrors
+from sensorad.error_models.whole_windows import GridReading, Read, WindowErrors, errors_of_windows, windows_at
 from sensorad.errors import UsageError
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
-from sensorad.scoring.errors import AskedRows, SensorErrors
-from sensorad.scoring.whole_windows import GridReading, Read, WindowErrors, errors_of_windows, windows_at
-from sensorad.scoring.window_evidence import TINY
 
 __all__ = ["NetworkErrors", "ReadWindows", "ReadingNetwork", "StoredNetwork", "WindowNetwork"]
 

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sensorad.error_models import LinearErrors
+from sensorad.error_models.crossfit import Fold, Stretch, blocked_folds, out_of_fold_errors, rows_outside
 from sensorad.models import RidgeAutoregression, WindowPCA
-from sensorad.scoring import LinearErrors
-from sensorad.scoring.crossfit import Fold, Stretch, blocked_folds, out_of_fold_errors, rows_outside
 
 lengths = st.lists(st.integers(1, 60), min_size=1, max_size=6)
 

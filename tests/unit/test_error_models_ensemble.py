@@ -10,16 +10,17 @@ import torch
 from torch import nn
 
 from sensorad.data import TimeGrid
+from sensorad.error_models import LinearErrors, SensorErrors
+from sensorad.error_models.centroid_errors import CentroidErrors
+from sensorad.error_models.ensemble_errors import EnsembleErrors, Member, median_of
+from sensorad.error_models.errors import AskedRows, PredictionErrors
+from sensorad.error_models.network_errors import NetworkErrors
+from sensorad.error_models.torch_windows import TorchWindows
 from sensorad.models import RidgeAutoregression, WindowPCA
 from sensorad.models.centroids import ShapeConfig, WindowCentroids
 from sensorad.models.dense import DenseAutoencoder, DenseConfig
-from sensorad.scoring import FusedScheme, LinearErrors, SensorErrors
-from sensorad.scoring.centroid_errors import CentroidErrors
-from sensorad.scoring.ensemble_errors import EnsembleErrors, Member, median_of
-from sensorad.scoring.errors import AskedRows, PredictionErrors
-from sensorad.scoring.network_errors import NetworkErrors
+from sensorad.scoring import FusedScheme
 from sensorad.scoring.single import MahalanobisScheme, SquaredErrorScheme
-from sensorad.scoring.torch_windows import TorchWindows
 
 LENGTH, SHORT, C = 6, 2, 3
 

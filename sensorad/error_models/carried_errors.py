@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.data import TimeGrid
-from sensorad.scoring.errors import AskedRows, SensorErrors, StackedErrors
-from sensorad.scoring.numpy_lstm import NumpyLSTM
-from sensorad.scoring.whole_windows import slot_starts
+from sensorad.error_models.errors import AskedRows, SensorErrors, StackedErrors
+from sensorad.error_models.numpy_lstm import NumpyLSTM
+from sensorad.error_models.whole_windows import slot_starts
 
 __all__ = ["SLOT_ROWS", "CarriedErrors"]
 

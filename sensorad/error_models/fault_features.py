@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.error_models.errors import AskedRows
+from sensorad.error_models.trailing import earlier, trailing_max, trailing_sum
 from sensorad.models.linear import RidgeAutoregression
 from sensorad.models.other_sensors import OtherSensorsRegression
-from sensorad.scoring.errors import AskedRows
-from sensorad.scoring.trailing import earlier, trailing_max, trailing_sum
 
 __all__ = ["FEATURES", "FaultFeatures"]
 

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sensorad.error_models.class_errors import Doubt
+from sensorad.error_models.confidence import CONFIDENCES, TRANSFORM_CONFIDENCES
 from sensorad.models.weights import state_arrays
 from sensorad.models.window_classifier import WindowClassifier, transformed
-from sensorad.scoring.class_errors import Doubt
-from sensorad.scoring.confidence import CONFIDENCES, TRANSFORM_CONFIDENCES
 
 __all__ = ["TorchClasses"]
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from sensorad.config import CLASS_SCORES, TRANSFORM_SCORES
-from sensorad.errors import TooLittleDataError, UsageError
-from sensorad.scoring.confidence import (
+from sensorad.error_models.confidence import (
     CONFIDENCES,
     TRANSFORM_CONFIDENCES,
     circular_distance,
@@ -19,6 +18,7 @@ from sensorad.scoring.confidence import (
     max_probability_score,
     uniform_score,
 )
+from sensorad.errors import TooLittleDataError, UsageError
 
 LOGITS = np.random.default_rng(0).normal(size=(7, 4)) * 3
 TURNED = np.random.default_rng(1).normal(size=(5, 4, 4)) * 2

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorad.scoring.smoothing import memory_rows, smooth
+from sensorad.error_models.smoothing import memory_rows, smooth
 
 
 def _by_sums(values: np.ndarray, span: int) -> np.ndarray:

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sensorad.error_models.crossfit import Fold, Stretch, rows_outside
+from sensorad.error_models.numpy_cross import REACH, NumpyCross, fit_linear, predict_linear
 from sensorad.errors import TooLittleDataError
 from sensorad.models.cross_config import LINEAR, CrossSensorConfig
 from sensorad.models.cross_sensor import CrossSensorNetwork
 from sensorad.models.weights import state_arrays
-from sensorad.scoring.crossfit import Fold, Stretch, rows_outside
-from sensorad.scoring.numpy_cross import REACH, NumpyCross, fit_linear, predict_linear
 from sensorad.training import TrainConfig, Trainer, TrainingRecord
 from sensorad.training.cross_sensor import HiddenSensors, LaggedSource
 

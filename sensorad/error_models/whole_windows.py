@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.data import TimeGrid, held_from, window_view
+from sensorad.error_models.errors import AskedRows, BesideLinear
 from sensorad.errors import UsageError
-from sensorad.scoring.errors import AskedRows, BesideLinear
 
 __all__ = ["GridReading", "Read", "WindowBatch", "WindowErrors", "errors_of_windows", "slot_starts", "windows_at"]
 

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sensorad.error_models.network_errors import ReadWindows
 from sensorad.models.weights import state_arrays
-from sensorad.scoring.network_errors import ReadWindows
 
 __all__ = ["Precision", "ReadingModule", "TorchWindows"]
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sensorad.error_models import LinearErrors, SensorErrors
+from sensorad.error_models.network_errors import NetworkErrors
 from sensorad.models import RidgeAutoregression, WindowPCA
-from sensorad.scoring import LinearErrors, SensorErrors
-from sensorad.scoring.network_errors import NetworkErrors
 
 
 def _rows(n_rows: int, n_sensors: int, seed: int = 0) -> np.ndarray:

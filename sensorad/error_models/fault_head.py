@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.error_models.errors import AskedRows
+from sensorad.error_models.fault_features import FEATURES, FaultFeatures
 from sensorad.models.exposed_config import LARGEST_NUMBERS
 from sensorad.models.linear import RidgeAutoregression
 from sensorad.models.other_sensors import OtherSensorsRegression
-from sensorad.scoring.errors import AskedRows
-from sensorad.scoring.fault_features import FEATURES, FaultFeatures
 
 __all__ = ["FaultHead", "FaultWeights", "UsualNumbers"]
 

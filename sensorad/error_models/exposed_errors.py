@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sensorad.error_models.errors import AskedRows, SensorErrors, StackedErrorModel, StackedErrors
+from sensorad.error_models.fault_head import FaultHead
 from sensorad.models.linear import RidgeAutoregression
-from sensorad.scoring.errors import AskedRows, SensorErrors, StackedErrorModel, StackedErrors
-from sensorad.scoring.fault_head import FaultHead
 
 __all__ = ["ExposedErrors"]
 

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sensorad.error_models.class_errors import ByTime, TimeSides
+from sensorad.error_models.confidence import fit_temperature
+from sensorad.error_models.crossfit import Stretch
+from sensorad.error_models.torch_classes import TorchClasses
 from sensorad.errors import TooLittleDataError
 from sensorad.models.window_classifier import WindowClassifier, WindowClassifierConfig
-from sensorad.scoring.class_errors import ByTime, TimeSides
-from sensorad.scoring.confidence import fit_temperature
-from sensorad.scoring.crossfit import Stretch
-from sensorad.scoring.torch_classes import TorchClasses
 from sensorad.training import TrainConfig, Trainer, TrainingRecord, WindowSource
 from sensorad.training.classification import Classification, LabelledSource
 

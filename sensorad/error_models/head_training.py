@@ -14,15 +14,15 @@ import torch
 from numpy.typing import NDArray
 
 from sensorad.augment.faults import FAULTS, SensorStatistics, inject_windows
+from sensorad.error_models.crossfit import Fold, Stretch
+from sensorad.error_models.errors import AskedRows, StackedErrorModel
+from sensorad.error_models.fault_features import FEATURES, FaultFeatures
+from sensorad.error_models.fault_head import FaultHead, FaultWeights, UsualNumbers
 from sensorad.errors import TooLittleDataError
 from sensorad.models.exposed import FaultNetwork
 from sensorad.models.exposed_config import PULL
 from sensorad.models.linear import RidgeAutoregression
 from sensorad.models.other_sensors import OtherSensorsRegression
-from sensorad.scoring.crossfit import Fold, Stretch
-from sensorad.scoring.errors import AskedRows, StackedErrorModel
-from sensorad.scoring.fault_features import FEATURES, FaultFeatures
-from sensorad.scoring.fault_head import FaultHead, FaultWeights, UsualNumbers
 from sensorad.training.batches import TensorSource
 from sensorad.training.config import TrainConfig
 from sensorad.training.fault_detection import FaultDetection

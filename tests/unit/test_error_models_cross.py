@@ -11,14 +11,15 @@ import pytest
 import sensorad
 from sensorad import Detector
 from sensorad.config import DetectorConfig
+from sensorad.error_models import LinearErrors, SensorErrors
+from sensorad.error_models.cross_errors import SPAN, CrossErrors
+from sensorad.error_models.errors import AskedRows
+from sensorad.error_models.numpy_cross import REACH, NumpyCross
+from sensorad.error_models.smoothing import memory_rows
 from sensorad.errors import ArtefactError, UsageError
 from sensorad.models.cross_config import LAGS, CrossSensorConfig
-from sensorad.scoring import FusedScheme, LinearErrors, SensorErrors
-from sensorad.scoring.cross_errors import SPAN, CrossErrors
+from sensorad.scoring import FusedScheme
 from sensorad.scoring.cross_evidence import CrossEvidence
-from sensorad.scoring.errors import AskedRows
-from sensorad.scoring.numpy_cross import REACH, NumpyCross
-from sensorad.scoring.smoothing import memory_rows
 
 C = 4
 SENSORS = ("a", "b", "product", "noise")

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from sensorad.data import TimeGrid
 from sensorad.data.scaling import KNEE
+from sensorad.error_models.errors import AskedRows, SensorErrors
+from sensorad.error_models.whole_windows import GridReading, windows_at
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
-from sensorad.scoring.errors import AskedRows, SensorErrors
-from sensorad.scoring.whole_windows import GridReading, windows_at
 
 __all__ = ["ByTime", "ClassErrors", "Doubt", "TimeSides", "WindowDoubt"]
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorad.scoring.errors import ErrorModel, SensorErrors
+from sensorad.error_models.errors import ErrorModel, SensorErrors
 
 __all__ = ["Fold", "Stretch", "blocked_folds", "out_of_fold_errors", "rows_outside"]
 

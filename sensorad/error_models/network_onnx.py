@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from sensorad.data import SensorScaler
 from sensorad.data.scaling import KNEE
+from sensorad.error_models.network_errors import WindowNetwork
+from sensorad.error_models.torch_windows import TorchWindows
 from sensorad.errors import UsageError
 from sensorad.models.linear import WindowPCA
-from sensorad.scoring.network_errors import WindowNetwork
-from sensorad.scoring.torch_windows import TorchWindows
 
 __all__ = ["DETECTOR_OUTPUTS", "NETWORK_OUTPUTS", "DetectorGraph", "module_of", "onnx_model"]
 

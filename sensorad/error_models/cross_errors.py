@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.error_models.errors import AskedRows, BesideLinear, SensorErrors, in_place
+from sensorad.error_models.numpy_cross import REACH, NumpyCross, lagged, missing_sensors
+from sensorad.error_models.smoothing import memory_rows, smooth
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
-from sensorad.scoring.errors import AskedRows, BesideLinear, SensorErrors, in_place
-from sensorad.scoring.numpy_cross import REACH, NumpyCross, lagged, missing_sensors
-from sensorad.scoring.smoothing import memory_rows, smooth
 
 __all__ = ["SPAN", "CrossErrors"]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from naive_lstm import slow_autoencoder
 
+from sensorad.error_models.numpy_lstm import MICRO_BATCH, NumpyLSTM
 from sensorad.errors import ArtefactError, UsageError
 from sensorad.models.lstm_config import LSTMConfig
-from sensorad.scoring.numpy_lstm import MICRO_BATCH, NumpyLSTM
 
 CONFIGS = [
     LSTMConfig(width=6, code=3),
@@ -46,9 +46,9 @@ def test_windows_are_rebuilt_as_by_loops(config: LSTMConfig) -> None:
 def test_torch_rebuilds_the_same(config: LSTMConfig) -> None:
     import torch
 
+    from sensorad.error_models.torch_windows import TorchWindows
     from sensorad.models.lstm import LSTMAutoencoder
     from sensorad.models.weights import load_state_arrays
-    from sensorad.scoring.torch_windows import TorchWindows
 
     module = LSTMAutoencoder(3, config, 0)
     load_state_arrays(module, weights_of(config, 3))
@@ -129,5 +129,5 @@ def test_weights_that_do_not_fit_are_refused() -> None:
 
 
 def test_it_runs_without_torch() -> None:
-    code = "import sys, sensorad.scoring.network_reading, sensorad.model_parts; sys.exit('torch' in sys.modules)"
+    code = "import sys, sensorad.error_models.network_reading, sensorad.model_parts; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

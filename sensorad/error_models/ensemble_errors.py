@@ -11,11 +11,18 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.error_models.centroid_errors import CentroidErrors, errors_under
+from sensorad.error_models.errors import (
+    AskedRows,
+    LinearErrors,
+    PredictionErrors,
+    SensorErrors,
+    StackedErrors,
+    in_place,
+)
+from sensorad.error_models.network_errors import NetworkErrors
+from sensorad.error_models.window_batches import by_sensor, projection_errors
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
-from sensorad.scoring.centroid_errors import CentroidErrors, errors_under
-from sensorad.scoring.errors import AskedRows, LinearErrors, PredictionErrors, SensorErrors, StackedErrors, in_place
-from sensorad.scoring.network_errors import NetworkErrors
-from sensorad.scoring.window_batches import by_sensor, projection_errors
 
 __all__ = ["EnsembleErrors", "Member", "median_of"]
 

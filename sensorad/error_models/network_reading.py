@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sensorad.data import TimeGrid
+from sensorad.error_models.carried_errors import SLOT_ROWS, CarriedErrors
+from sensorad.error_models.network_errors import NetworkErrors, WindowNetwork
+from sensorad.error_models.numpy_lstm import NumpyLSTM
 from sensorad.errors import UsageError
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
-from sensorad.scoring.carried_errors import SLOT_ROWS, CarriedErrors
-from sensorad.scoring.network_errors import NetworkErrors, WindowNetwork
-from sensorad.scoring.numpy_lstm import NumpyLSTM
 
 __all__ = ["Encoding", "Reading"]
 

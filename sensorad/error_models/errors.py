@@ -13,10 +13,11 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.error_models.window_batches import by_sensor, projection_errors, step_errors
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
-from sensorad.scoring.window_batches import by_sensor, projection_errors, step_errors
 
 __all__ = [
+    "TINY",
     "AskedRows",
     "BesideLinear",
     "ErrorModel",
@@ -27,6 +28,10 @@ __all__ = [
     "StackedErrors",
     "in_place",
 ]
+
+
+TINY = 1e-4
+"""Error in deviations that stands for none in logarithms."""
 
 
 @dataclass(frozen=True, slots=True)

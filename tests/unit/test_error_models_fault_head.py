@@ -13,16 +13,16 @@ import sensorad
 from sensorad import Detector
 from sensorad.augment.faults import Fault, SensorStatistics, inject
 from sensorad.config import DetectorConfig
+from sensorad.error_models.errors import AskedRows
+from sensorad.error_models.exposed_errors import ExposedErrors
+from sensorad.error_models.fault_features import FEATURES, FaultFeatures
+from sensorad.error_models.fault_head import FaultWeights, UsualNumbers
+from sensorad.error_models.trailing import trailing_max, trailing_sum
 from sensorad.errors import ArtefactError, UsageError
 from sensorad.model_parts import ModelParts
 from sensorad.models import RidgeAutoregression
 from sensorad.models.exposed import FaultNetwork
 from sensorad.models.other_sensors import OtherSensorsRegression
-from sensorad.scoring.errors import AskedRows
-from sensorad.scoring.exposed_errors import ExposedErrors
-from sensorad.scoring.fault_features import FEATURES, FaultFeatures
-from sensorad.scoring.fault_head import FaultWeights, UsualNumbers
-from sensorad.scoring.trailing import trailing_max, trailing_sum
 from sensorad.types import RowBlock
 
 C, L, LAGS = 4, 10, 3

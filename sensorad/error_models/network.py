@@ -12,16 +12,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sensorad.error_models.crossfit import Fold, Stretch, rows_outside
+from sensorad.error_models.errors import ErrorModel
+from sensorad.error_models.network_reading import Reading
+from sensorad.error_models.numpy_lstm import NumpyLSTM
+from sensorad.error_models.torch_windows import Precision, TorchWindows
 from sensorad.errors import TooLittleDataError
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
 from sensorad.models.registry import model_kind
 from sensorad.models.residual import ResidualAutoencoder
 from sensorad.models.weights import load_state_arrays
-from sensorad.scoring.crossfit import Fold, Stretch, rows_outside
-from sensorad.scoring.errors import ErrorModel
-from sensorad.scoring.network_reading import Reading
-from sensorad.scoring.numpy_lstm import NumpyLSTM
-from sensorad.scoring.torch_windows import Precision, TorchWindows
 from sensorad.training import Objective, TrainConfig, Trainer, TrainingRecord, WindowSource
 
 __all__ = [

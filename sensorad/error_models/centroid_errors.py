@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorad.error_models.errors import AskedRows, BesideLinear, SensorErrors
+from sensorad.error_models.whole_windows import Read, errors_of_windows
 from sensorad.models.centroids import WindowCentroids
 from sensorad.models.linear import RidgeAutoregression, WindowPCA
-from sensorad.scoring.errors import AskedRows, BesideLinear, SensorErrors
-from sensorad.scoring.whole_windows import Read, errors_of_windows
 
 __all__ = ["CentroidErrors", "errors_under"]
 
