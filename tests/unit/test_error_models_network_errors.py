@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_lstm import slow_autoencoder
-from test_scoring_numpy_lstm import weights_of
+from test_error_models_numpy_lstm import weights_of
 
 from sensorad.data import TimeGrid
 from sensorad.error_models import LinearErrors, SensorErrors
