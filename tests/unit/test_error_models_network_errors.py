@@ -12,6 +12,7 @@ from test_error_models_numpy_lstm import weights_of
 
 from sensorad.data import TimeGrid
 from sensorad.error_models import LinearErrors, SensorErrors
+from sensorad.error_models import carried_errors as carried
 from sensorad.error_models.carried_errors import CarriedErrors
 from sensorad.error_models.errors import AskedRows
 from sensorad.error_models.network_errors import NetworkErrors
@@ -23,7 +24,6 @@ from sensorad.models import RidgeAutoregression, WindowPCA
 from sensorad.models.dense import DenseAutoencoder, DenseConfig
 from sensorad.models.lstm_config import LSTMConfig
 from sensorad.models.residual import ResidualAutoencoder
-from sensorad.scoring import carried_errors as carried
 
 LENGTH, C = 6, 3
 PARTS = ("window", "newest", "expected", "step", "linear")

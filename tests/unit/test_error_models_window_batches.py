@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sensorad.error_models import window_batches as module
 from sensorad.error_models.window_batches import by_sensor, projection_errors, step_errors
 from sensorad.models import RidgeAutoregression, WindowPCA
-from sensorad.scoring import window_batches as module
 
 LENGTH, LAGS, N_SENSORS = 7, 3, 4
 

@@ -18,10 +18,10 @@ from onnx_detectors import KINDS, fitted, plant_log
 
 from sensorad import ArtefactError, Detector, StorageError, UsageError
 from sensorad.data import window_view
+from sensorad.error_models import network_onnx
 from sensorad.error_models.network_errors import NetworkErrors
 from sensorad.error_models.onnx_windows import OnnxFacts, OnnxWindows, onnx_session, read_onnx
 from sensorad.export import TOLERANCE, OnnxExport, export_onnx
-from sensorad.scoring import network_onnx
 
 NETWORKS = [name for name in KINDS if name != "linear"]
 

@@ -15,6 +15,7 @@ import sensorad
 from sensorad import Detector
 from sensorad.config import DetectorConfig
 from sensorad.error_models import LinearErrors
+from sensorad.error_models import centroid_errors as subject
 from sensorad.error_models.centroid_errors import CentroidErrors
 from sensorad.error_models.errors import AskedRows
 from sensorad.errors import ArtefactError, UsageError
@@ -22,7 +23,6 @@ from sensorad.export.reference import Reference
 from sensorad.model_parts import ModelParts
 from sensorad.models import RidgeAutoregression, WindowPCA
 from sensorad.models.centroids import ShapeConfig, WindowCentroids
-from sensorad.scoring import centroid_errors as subject
 
 LENGTH, C = 6, 3
 

@@ -14,9 +14,9 @@ from onnx import TensorProto, helper
 from onnx_detectors import KINDS, fitted, plant_log
 
 from sensorad import ArtefactError, Detector, StorageError, UsageError
+from sensorad.error_models import onnx_windows
 from sensorad.error_models.onnx_windows import OnnxFacts, OnnxWindows, onnx_session, read_onnx
 from sensorad.export import export_onnx
-from sensorad.scoring import onnx_windows
 
 FACTS = OnnxFacts("network", "lstm", 8, ("a", "b"), ("degC", None), 60.0, "ab" * 32)
 
