@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sensorad.models.checks import check_weights
 from sensorad.models.cross_config import LAGS, LINEAR, CrossSensorConfig
+from sensorad.models.other_sensors import weights_of_others
 
 __all__ = ["REACH", "NumpyCross", "fit_linear", "lagged", "missing_sensors", "predict_linear", "read_lags"]
 
@@ -161,8 +162,7 @@ def missing_sensors(usable: NDArray[np.bool_], places: NDArray[np.int64]) -> NDA
 def fit_linear(segments: Sequence[NDArray[np.float32]], penalty: float) -> NDArray[np.float32]:
     """Ridge regression of each sensor on all others at all lags: weights (lags C + 1, C), the last the intercept.
 
-    A sensor's own readings have weight 0. One inverse P of the whole Gram matrix serves all sensors: the least squares
-    of sensor i without the set S of its own readings are e_i - P_S (P_SS)^-1 e_i, with P_S the columns of that set.
+    A sensor's own readings have weight 0.
 
     Parameters
     ----------
@@ -179,14 +179,7 @@ def fit_linear(segments: Sequence[NDArray[np.float32]], penalty: float) -> NDArr
             readings[:, :-1] = read_lags(rows, lagged(at))
             gram += readings.T @ readings
     gram[np.diag_indices(n_read + 1)] += penalty * max(1.0, gram[-1, -1] / PENALTY_ROWS)
-    inverse = np.linalg.inv(gram)
-    weights = np.zeros((n_read + 1, n_sensors))
-    for sensor in range(n_sensors):
-        own = sensor + n_sensors * np.arange(len(LAGS))
-        target = np.eye(len(LAGS))[0]  # the newest of its own readings
-        weights[:, sensor] = -inverse[:, own] @ np.linalg.solve(inverse[np.ix_(own, own)], target)
-        weights[own, sensor] = 0.0
-    return weights.astype(np.float32)
+    return weights_of_others(gram, n_sensors)
 
 
 def predict_linear(

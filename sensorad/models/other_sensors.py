@@ -2,7 +2,7 @@
 
 Window-PCA and the autoregression read the sensor that they rebuild; a slow fault carries them along. Here a sensor is a
 ridge regression on the present and some past values of the others. Leaving out the own columns needs no regression for
-each sensor: it follows from the inverse of the whole matrix (Lauritzen, Graphical Models, 1996, appendix C).
+each sensor: it follows from the inverse P of the whole matrix (Lauritzen, Graphical Models, 1996, appendix C).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["OtherSensorsRegression"]
+__all__ = ["OtherSensorsRegression", "weights_of_others"]
 
 BATCH_ROWS = 4096
 
@@ -52,8 +52,8 @@ class OtherSensorsRegression:
     @classmethod
     def fit(cls, segments: Sequence[NDArray[np.float32]]) -> OtherSensorsRegression:
         """Learn from segments (T, C) of consecutive rows in deviations."""
-        n_sensors, n_lags = segments[0].shape[1], len(cls.LAGS)
-        size = n_lags * n_sensors + 1
+        n_sensors = segments[0].shape[1]
+        size = len(cls.LAGS) * n_sensors + 1
         gram, n_rows = np.zeros((size, size)), 0
         for rows in segments:
             for first in range(cls.n_before, len(rows), BATCH_ROWS):
@@ -62,14 +62,7 @@ class OtherSensorsRegression:
                 n_rows += len(known)
         penalty = np.append(np.full(size - 1, PENALTY_SHARE * n_rows), 0.0) + LEAST_PENALTY
         gram[np.diag_indices(size)] += penalty
-        inverse = np.linalg.inv(gram)
-        weights = np.zeros((size, n_sensors))
-        target = np.append(1.0, np.zeros(n_lags - 1))  # of the own columns, the present one
-        for sensor in range(n_sensors):
-            own = np.arange(sensor, size - 1, n_sensors)
-            weights[:, sensor] = -inverse[:, own] @ np.linalg.solve(inverse[np.ix_(own, own)], target)
-            weights[own, sensor] = 0.0
-        return cls(weights.astype(np.float32))
+        return cls(weights_of_others(gram, n_sensors))
 
     def predict(self, rows: NDArray[np.floating]) -> NDArray[np.float64]:
         """(T, C) rows -> (T - 8, C) what the others say of rows 8 onwards."""
@@ -92,3 +85,23 @@ class OtherSensorsRegression:
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.float32]], name: str) -> OtherSensorsRegression:
         """The model of `to_arrays`."""
         return cls(arrays[name].astype(np.float32))
+
+
+def weights_of_others(gram: NDArray[np.float64], n_sensors: int) -> NDArray[np.float32]:
+    """(lags C + 1, C) weights of the regression of each sensor's newest reading on those of all others.
+
+    With P the inverse of ``gram``, they are e - P_S (P_SS)^-1 e, S the sensor's own columns and e its newest one.
+
+    Parameters
+    ----------
+    gram : (lags C + 1, lags C + 1)
+        Sums of products of the readings, newest lag first, and of the intercept; any penalty included.
+    """
+    inverse = np.linalg.inv(gram)
+    weights = np.zeros((len(gram), n_sensors))
+    for sensor in range(n_sensors):
+        own = np.arange(sensor, len(gram) - 1, n_sensors)
+        newest = np.eye(len(own))[0]
+        weights[:, sensor] = -inverse[:, own] @ np.linalg.solve(inverse[np.ix_(own, own)], newest)
+        weights[own, sensor] = 0.0
+    return weights.astype(np.float32)
