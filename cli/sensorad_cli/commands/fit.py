@@ -32,7 +32,7 @@ __all__ = ["command"]
 @click.option(
     "--model",
     metavar="KIND",
-    help="linear, lstm, transformer, variational, adversarial, ensemble, shape, cross, classifier or randnet.  "
+    help="linear, auto, lstm, transformer, variational, adversarial, ensemble, shape, cross, classifier or randnet.  "
     "[default: that of --init, else linear]",
 )
 @click.option(
