@@ -28,7 +28,7 @@ EXPOSURE_SETTINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 LABELS = ("machine", "mode", "transform")
 """Where the labels of a classifier come from."""
 
-CLASS_SCORES = ("msp", "entropy", "energy")
+CLASS_SCORES = ("msp", "entropy", "energy", "max_logit")
 """How a classifier is scored that was trained on labels of the log; the first is the default."""
 
 TRANSFORM_SCORES = ("log_probability", "circular")
@@ -86,7 +86,7 @@ class DetectorConfig:
         Classifiers: what they tell apart, "machine", "mode" or "transform" (which transform was applied to a window);
         None takes modes where the log has some, else machines, else transforms.
     class_score
-        Classifiers: how unsure they are, "msp", "entropy" or "energy", with transforms "log_probability" or
+        Classifiers: how unsure they are, "msp", "entropy", "energy" or "max_logit", with transforms "log_probability" or
         "circular" (of windows that were rolled by quarters); None takes the first that fits.
     label_smoothing
         Classifiers: share of each label that is spread evenly over all classes.

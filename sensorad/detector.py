@@ -73,8 +73,8 @@ class Detector(LogScoring, Recalibration, Streams):
         ``Repair(share=0.3)``; the families of faults, all unless named.
     labels, class_score, label_smoothing
         Classifiers: what they tell apart ("machine", "mode" or "transform"), how their doubt is measured ("msp",
-        "entropy" or "energy"; "log_probability" or "circular"), and the share of each label that is spread over all
-        classes.
+        "entropy", "energy" or "max_logit"; "log_probability" or "circular"), and the share of each label that is spread
+        over all classes.
     window
         Rows per window.
     epochs, time_limit_seconds

@@ -35,6 +35,7 @@ COMMANDS = {
     "inject": "Put synthetic faults into a log.",
     "report": "Write one self-contained HTML file.",
     "bench": "Measure detectors beside simple baselines.",
+    "image": "Run published image experiments on the same trainer.",
 }
 
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}

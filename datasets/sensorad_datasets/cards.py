@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["SetCard", "set_cards"]
 
@@ -27,6 +27,13 @@ class SetCard:
         Where the publishers offer it.
     obtain
         How a user gets it into the data folder.
+    n_images, n_classes
+        Size of a set of images, which has no series.
+
+    Examples
+    --------
+    >>> {card.name: card.size for card in set_cards()}["mnist"]
+    '70,000 images, 10 classes'
     """
 
     name: str
@@ -38,6 +45,16 @@ class SetCard:
     citation: str
     source: str
     obtain: str
+    n_images: int = 0
+    n_classes: int = 0
+
+    @property
+    def size(self) -> str:
+        """The size in words."""
+        if self.n_images:
+            return f"{self.n_images:,} images, {self.n_classes:,} classes"
+        rows = f", {self.n_rows:,} rows" if self.n_rows else ""
+        return f"{self.n_series:,} series, {self.n_channels:,} channels{rows}"
 
 
 _FETCH = "sensorad data fetch {name}"
@@ -198,28 +215,54 @@ _CARDS = (
         "archive.ics.uci.edu, data set 601",
         _BY_HAND,
     ),
+    SetCard(
+        "digits",
+        "images: handwritten digits of 8 x 8 pixels, part of scikit-learn",
+        "CC BY 4.0 (as listed by UCI)",
+        0,
+        0,
+        1,
+        "Alpaydin and Kaynak 1998, Optical recognition of handwritten digits",
+        "archive.ics.uci.edu, data set 80",
+        "nothing to do: it comes with scikit-learn",
+        1_797,
+        10,
+    ),
+    SetCard(
+        "mnist",
+        "images: handwritten digits of 28 x 28 pixels",
+        "published freely, commonly listed as CC BY-SA 3.0: do not redistribute",
+        0,
+        0,
+        1,
+        "LeCun, Bottou, Bengio and Haffner 1998, Gradient-based learning applied to document recognition",
+        "ossci-datasets.s3.amazonaws.com/mnist (a mirror)",
+        _FETCH,
+        70_000,
+        10,
+    ),
+    SetCard(
+        "fashion_mnist",
+        "images: pieces of clothing of 28 x 28 pixels",
+        "MIT",
+        0,
+        0,
+        1,
+        "Xiao, Rasul and Vollgraf 2017, Fashion-MNIST",
+        "github.com/zalandoresearch/fashion-mnist",
+        _FETCH,
+        70_000,
+        10,
+    ),
 )
 
 
 def set_cards() -> list[SetCard]:
-    """The cards of all sets, the embedded plant first.
+    """The cards of all sets, the embedded plant first, sets of images last.
 
     Examples
     --------
     >>> set_cards()[0].name
     'plant'
     """
-    return [
-        SetCard(
-            card.name,
-            card.what,
-            card.licence,
-            card.n_series,
-            card.n_rows,
-            card.n_channels,
-            card.citation,
-            card.source,
-            card.obtain.format(name=card.name),
-        )
-        for card in _CARDS
-    ]
+    return [replace(card, obtain=card.obtain.format(name=card.name)) for card in _CARDS]

@@ -1,8 +1,9 @@
 """Download the sets that have one well-known public address, pinned to a commit, into the layout of the loaders.
 
 The development machine has no network: the conversions are tested with made-up files, the downloads themselves were
-never run there. The publishers give no checksums; what protects a download is the pinned commit and https. The
-SHA256SUMS that is written describes the files as they came, so that later changes and damage are noticed.
+never run there. The publishers of series give no checksums; what protects a download is the pinned commit and https.
+Sets of images are pinned by their content. The SHA256SUMS that is written describes the files as they came, so that
+later changes and damage are noticed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import numpy as np
 
 from sensorad.errors import DataError, StorageError, UsageError
 
+from .images.idx import unpacked
+from .images.sets import IDX_FILES
 from .storage import SUMS_NAME, SetFolder
 
 if TYPE_CHECKING:
@@ -235,6 +238,24 @@ def _convert_smd(part: tuple[str, ...], contents: _Contents) -> _Outputs:
     yield f"interpretation/{machine}.json", json.dumps(causes).encode()
 
 
+def _idx_checker(sums: dict[str, str]) -> Callable[[tuple[str, ...], _Contents], _Outputs]:
+    """Files of an image set stay as they come once what they unpack to has the sha256 of that part."""
+
+    def convert(part: tuple[str, ...], contents: _Contents) -> _Outputs:
+        (path,) = part
+        content = contents[path]
+        digest = hashlib.sha256(unpacked(content, path)).hexdigest()
+        if digest != sums[path.removesuffix(".gz")]:
+            raise DataError(
+                f"what came unpacks to sha256 {digest[:12]}..., expected {sums[path.removesuffix('.gz')][:12]}...",
+                where=path,
+                hint="nothing was kept; try again later",
+            )
+        yield path, content
+
+    return convert
+
+
 _NAB_WINDOWS = "labels/combined_windows.json"
 _NAB_FILES = (
     "ambient_temperature_system_failure",
@@ -251,6 +272,21 @@ _SKAB_FILES = ["anomaly-free/anomaly-free"] + [
     for group, first, last in (("valve1", 0, 15), ("valve2", 0, 3), ("other", 1, 14))
     for n in range(first, last + 1)
 ]
+
+# Of the unpacked files; their md5 sums are the ones that have been published for these sets since they appeared.
+_MNIST_SUMS = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+_FASHION_SUMS = {
+    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+}
+_IDX_PARTS = tuple((f"{name}.gz",) for name in IDX_FILES.values())
 
 _SOURCES = {
     "skab": _Source(
@@ -270,6 +306,13 @@ _SOURCES = {
             for machine in _SMD_MACHINES
         ),
         _convert_smd,
+    ),
+    # The first address of torchvision; the original one answers no longer.
+    "mnist": _Source("https://ossci-datasets.s3.amazonaws.com/mnist", _IDX_PARTS, _idx_checker(_MNIST_SUMS)),
+    "fashion_mnist": _Source(
+        f"{_RAW}/zalandoresearch/fashion-mnist/b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion",
+        _IDX_PARTS,
+        _idx_checker(_FASHION_SUMS),
     ),
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from sensorad.errors import StorageError, UsageError
 
 from . import sets_process, sets_rigs, sets_small, sets_telemetry
+from .images.sets import IMAGE_SETS
 from .series import BenchmarkSeries
 from .storage import SetFolder
 
@@ -91,6 +92,11 @@ def load_series(set_name: str, series: str, root: str | Path | None = None) -> B
 
 
 def _open(set_name: str, root: str | Path | None) -> tuple[_Loader, SetFolder]:
+    if set_name in IMAGE_SETS:
+        raise UsageError(
+            f"{set_name!r} is a set of images and has no series",
+            hint=f"sensorad_datasets.images.load_images({set_name!r})",
+        )
     if set_name not in _LOADERS:
         close = difflib.get_close_matches(set_name, SET_NAMES, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"one of {', '.join(SET_NAMES)}"

@@ -24,6 +24,7 @@ __all__ = [
     "energy_score",
     "fit_temperature",
     "log_probability_score",
+    "max_logit_score",
     "max_probability_score",
     "uniform_score",
 ]
@@ -71,6 +72,17 @@ def energy_score(logits: Tensor) -> Tensor:
     return -logits.logsumexp(1)
 
 
+def max_logit_score(logits: Tensor) -> Tensor:
+    """(N, K) -> (N,) -max over k of logit_k (Hendrycks et al. 2022, scaling out-of-distribution detection).
+
+    Examples
+    --------
+    >>> max_logit_score(torch.tensor([[1.0, 0.0], [5.0, 0.0]]))
+    tensor([-1., -5.])
+    """
+    return -logits.amax(1)
+
+
 def log_probability_score(logits: Tensor) -> Tensor:
     """(N, K, K) -> (N,) mean over t of -log p(t | window under transform t), from logits [n, t, k].
 
@@ -112,7 +124,7 @@ def circular_distance(said: Tensor, true: Tensor, n_classes: int) -> Tensor:
 
 
 CONFIDENCES: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
-    {"msp": max_probability_score, "entropy": uniform_score, "energy": energy_score}
+    {"msp": max_probability_score, "entropy": uniform_score, "energy": energy_score, "max_logit": max_logit_score}
 )
 """Of classes whose truth is not known, (N, K) -> (N,)."""
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from sensorad.errors import UsageError
 from sensorad.models.checks import at_least, checked_options
-from sensorad.models.weights import bare, initialise, state_shapes
+from sensorad.models.weights import bare, initialise, lecun_normal, state_shapes
 
-__all__ = ["Activation", "DenseAutoencoder", "DenseConfig"]
+__all__ = ["ACTIVATIONS", "Activation", "DenseAutoencoder", "DenseConfig", "FirstWeights"]
 
 Activation = Literal["linear", "relu", "gelu", "selu", "tanh", "sigmoid"]
+FirstWeights = Literal["uniform", "lecun_normal"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "linear": nn.Identity,
@@ -41,12 +42,16 @@ class DenseConfig:
         After the last layer: "linear", or "sigmoid" for values in [0, 1].
     near_zero
         Start with a last layer of exactly 0, for a network that learns what a linear model left over.
+    first_weights
+        "uniform" as `initialise` draws them, or "lecun_normal", which "selu" needs to keep the spread of its values
+        from layer to layer (Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017).
     """
 
     widths: tuple[int, ...] = (128, 32)
     activation: Activation = "relu"
     output: Activation = "linear"
     near_zero: bool = False
+    first_weights: FirstWeights = "uniform"
 
     def __post_init__(self) -> None:
         if not self.widths:
@@ -58,6 +63,12 @@ class DenseConfig:
                 raise UsageError(
                     f"{option} {name!r} is not known", where="model configuration", hint=f"one of {sorted(ACTIVATIONS)}"
                 )
+        if self.first_weights not in get_args(FirstWeights):
+            raise UsageError(
+                f"first_weights {self.first_weights!r} is not known",
+                where="model configuration",
+                hint=f"one of {', '.join(get_args(FirstWeights))}",
+            )
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"widths": list(self.widths)}
@@ -104,7 +115,7 @@ class DenseAutoencoder(nn.Module):
             self.decoder.extend([bare(nn.Linear, inputs, outputs), ACTIVATIONS[config.activation]()])
         last = bare(nn.Linear, config.widths[0], n_features)
         self.decoder.extend([last, ACTIVATIONS[config.output]()])
-        initialise(self, generator)
+        (initialise if config.first_weights == "uniform" else lecun_normal)(self, generator)
         if config.near_zero and generator is not None:
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)

@@ -21,7 +21,7 @@ from sensorad.models.recurrent import RecurrentDecoder, RecurrentEncoder
 from sensorad.models.running import RunningSquares
 from sensorad.models.weights import initialise, state_shapes
 
-__all__ = ["CodeUse", "VariationalAutoencoder", "VariationalConfig"]
+__all__ = ["CODE_SPREAD", "CodeUse", "VariationalAutoencoder", "VariationalConfig", "unit_divergence"]
 
 SMALLEST_SIGMA = 0.05
 """Of a sensor's usual error in the likelihood, in deviations: one that is rebuilt without error would otherwise have
@@ -244,7 +244,7 @@ class VariationalAutoencoder(nn.Module):
             self.usual.update(error.detach(), weight)
         usual = self.usual()
         surprise = 0.5 * (error.square() * torch.exp(-relative) / usual + relative + usual.log())  # (N, L, C)
-        divergence = _unit_divergence(mean, log_variance).mean(0)  # (code,)
+        divergence = unit_divergence(mean, log_variance).mean(0)  # (code,)
         if self.config.free_nats:
             divergence = divergence.clamp(min=self.config.free_nats)
         total = self.warmth(progress) * len(inputs) * divergence.sum()
@@ -260,7 +260,7 @@ class VariationalAutoencoder(nn.Module):
         """How much the code says of windows (N, L, C)."""
         with torch.inference_mode():
             mean, log_variance = self.encode(windows)
-            divergence = _unit_divergence(mean, log_variance).mean(0)
+            divergence = unit_divergence(mean, log_variance).mean(0)
             variance = mean.var(0, correction=0)
         return CodeUse(tuple(divergence.tolist()), tuple(variance.tolist()), self.config.free_nats)
 
@@ -269,7 +269,7 @@ class VariationalAutoencoder(nn.Module):
         return str(self.code_use(windows))
 
 
-def _unit_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+def unit_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Kullback-Leibler divergence of Gaussians (N, code) from the standard one, in nats (Kingma and Welling 2014,
     appendix B)."""
     return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)

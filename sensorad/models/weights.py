@@ -7,6 +7,7 @@ nothing outside it and the same seed gives the same weights whatever ran before.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from sensorad.models.checks import check_weights
 __all__ = [
     "bare",
     "initialise",
+    "lecun_normal",
     "load_state_arrays",
     "parameter",
     "state_arrays",
@@ -29,7 +31,7 @@ __all__ = [
 Layer = TypeVar("Layer", bound=nn.Module)
 
 
-def bare(layer: Callable[..., Layer], *sizes: int, **options: bool | int) -> Layer:
+def bare(layer: Callable[..., Layer], *sizes: int, **options: bool | int | str) -> Layer:
     """A layer whose parameters have shapes but no memory and no values yet."""
     return layer(*sizes, device="meta", **options)
 
@@ -42,9 +44,9 @@ def parameter(*sizes: int) -> nn.Parameter:
 def initialise(network: nn.Module, generator: torch.Generator | int | None) -> None:
     """Give every parameter memory and a first value drawn from ``generator`` alone.
 
-    Linear layers are uniform within 1/sqrt(inputs), recurrent ones within 1/sqrt(width) with the forget gate
-    opened by a bias of 1 (Jozefowicz et al. 2015: long memory from the first step), norms start as identity,
-    free parameters are normal with standard deviation 1/sqrt(last size).
+    Linear and convolutional layers are uniform within 1/sqrt(inputs), recurrent ones within 1/sqrt(width) with the
+    forget gate opened by a bias of 1 (Jozefowicz et al. 2015: long memory from the first step), norms start as
+    identity, free parameters are normal with standard deviation 1/sqrt(last size).
 
     Parameters
     ----------
@@ -60,16 +62,43 @@ def initialise(network: nn.Module, generator: torch.Generator | int | None) -> N
         for module in network.modules():
             if isinstance(module, nn.Linear):
                 _uniform(module, module.in_features**-0.5, generator)
+            elif isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                n_seen = module.in_channels // module.groups * math.prod(module.kernel_size)
+                _uniform(module, n_seen**-0.5, generator)
             elif isinstance(module, nn.LSTM):
                 _uniform(module, module.hidden_size**-0.5, generator)
                 for layer in range(module.num_layers):
                     getattr(module, f"bias_ih_l{layer}")[module.hidden_size : 2 * module.hidden_size] = 1.0
-            elif isinstance(module, nn.LayerNorm):
+            elif isinstance(module, nn.LayerNorm | nn.GroupNorm):
                 module.weight.fill_(1.0)
                 module.bias.fill_(0.0)
+            elif isinstance(module, nn.BatchNorm2d):
+                module.reset_parameters()  # of its running statistics too; draws nothing
             else:
                 for free in module.parameters(recurse=False):
                     free.normal_(0.0, free.shape[-1] ** -0.5, generator=generator)
+
+
+def lecun_normal(network: nn.Module, generator: torch.Generator | int | None) -> None:
+    """As `initialise`, but linear layers are normal with variance 1/inputs and have biases of 0 (LeCun et al. 1998).
+
+    Examples
+    --------
+    >>> layer = bare(nn.Linear, 400, 300)
+    >>> lecun_normal(layer, 0)
+    >>> round(20 * float(layer.weight.detach().std()), 2), float(layer.bias.detach().abs().max())
+    (1.0, 0.0)
+    """
+    if generator is None:
+        return
+    source = torch.Generator().manual_seed(generator) if isinstance(generator, int) else generator
+    initialise(network, source)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Linear):
+                module.weight.normal_(0.0, module.in_features**-0.5, generator=source)
+                if module.bias is not None:
+                    module.bias.zero_()
 
 
 def _uniform(module: nn.Module, bound: float, generator: torch.Generator) -> None:

@@ -1,4 +1,4 @@
-"""A small convolutional classifier of windows, and the transforms that make labels where a log has none."""
+"""A small convolutional classifier of windows, and the transforms that make labels where a log or an image has none."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from sensorad.models.weights import bare, initialise, state_shapes
 __all__ = [
     "QUARTERS",
     "TRANSFORMS",
+    "TURNS",
     "RowConvolution",
     "WindowClassifier",
     "WindowClassifierConfig",
@@ -32,6 +33,9 @@ place, half and twice the speed."""
 
 QUARTERS = ("identity", "quarter", "half", "three-quarters")
 """Windows rolled on by 0 to 3 quarters: the rotations of a window, whose classes lie on a circle."""
+
+TURNS = ("identity", "turn-90", "turn-180", "turn-270")
+"""Square images turned by quarters of a circle (Gidaris, Singh and Komodakis 2018); classes on a circle as well."""
 
 LEAST_ROWS = 8
 """Shorter windows are not shown at another speed, nor rolled."""
@@ -161,6 +165,8 @@ def transforms_for(length: int, n_sensors: int) -> tuple[str, ...]:
 def transformed(x: Tensor, names: Sequence[str]) -> Tensor:
     """Every transform of every window: (N, L, C) -> (N K, L', C), the K of a window side by side.
 
+    Images (N, channels, H, W) know `TURNS` alone, and keep their size.
+
     Where speeds are among them, each shows half as many rows as it is given: the newest half as it is, the whole
     window at twice the speed, the newest quarter at half the speed. Otherwise L' = L.
 
@@ -175,6 +181,8 @@ def transformed(x: Tensor, names: Sequence[str]) -> Tensor:
     >>> transformed(x, ["identity", "reversal", "slower", "faster"]).squeeze(2).tolist()
     [[4.0, 5.0, 6.0, 7.0], [7.0, 6.0, 5.0, 4.0], [5.5, 6.0, 6.5, 7.0], [1.0, 3.0, 5.0, 7.0]]
     """
+    if x.ndim == 4 and not set(names) <= set(TURNS):
+        raise UsageError(f"images are turned, not {', '.join(sorted(set(names) - set(TURNS)))}", where="transform")
     length = x.shape[1]
     timed = {"slower", "faster", *QUARTERS[1:]} & set(names)
     if timed and length < LEAST_ROWS:
@@ -205,4 +213,6 @@ def _one(name: str, x: Tensor, shown: Tensor) -> Tensor:
             return torch.stack([0.5 * (before + after), after], 2).flatten(1, 2)[:, -n_shown:]
         case "quarter" | "half" | "three-quarters":
             return shown.roll(QUARTERS.index(name) * n_shown // 4, 1)
-    raise unknown_name("transform", name, (*TRANSFORMS, *QUARTERS[1:]))
+        case "turn-90" | "turn-180" | "turn-270" if x.ndim == 4:
+            return shown.rot90(TURNS.index(name), (2, 3))
+    raise unknown_name("transform", name, (*TRANSFORMS, *QUARTERS[1:], *TURNS[1:]))

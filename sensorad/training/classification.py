@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 import numpy as np
 import torch
@@ -22,7 +22,14 @@ from sensorad.errors import UsageError
 from sensorad.models.window_classifier import transformed
 from sensorad.training.batches import Batch, BatchSource
 
-__all__ = ["Classification", "Exposure", "FaultExposure", "LabelledSource", "interpolation_consistency"]
+__all__ = [
+    "Classification",
+    "Exposure",
+    "FaultExposure",
+    "LabelledSource",
+    "SetExposure",
+    "interpolation_consistency",
+]
 
 EXPOSURE_WEIGHT = 0.5
 """Of the loss on exposed windows (Hendrycks, Mazeika and Dietterich 2019)."""
@@ -30,7 +37,7 @@ EXPOSURE_WEIGHT = 0.5
 TRACE = 0.1
 """Smallest weight in a mixture whose labels count in a union."""
 
-MixedLabels = Literal["weighted", "union"]
+MixedLabels = Literal["weighted", "union", "own"]
 
 
 class Exposure(Protocol):
@@ -72,6 +79,39 @@ class FaultExposure:
         return {"kinds": list(self.kinds)}
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SetExposure:
+    """Items of a set that is known to be abnormal, as many as there are normal ones, the set used again and again.
+
+    Source: Hendrycks, Mazeika and Dietterich 2019.
+
+    Attributes
+    ----------
+    items : (M, ...) float32
+        Outliers, such as images of other classes.
+
+    Examples
+    --------
+    >>> outliers = np.arange(3, dtype=np.float32)[:, None]
+    >>> SetExposure(outliers).exposed(np.zeros((5, 1), np.float32), np.random.default_rng(0)).shape
+    (5, 1)
+    """
+
+    items: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if not len(self.items):
+            raise UsageError("a set of outliers to expose is empty", where="objective")
+
+    def exposed(self, windows: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
+        """As `Exposure` has it: drawn at random, so that a set of any size is seen evenly."""
+        return np.asarray(self.items[generator.integers(len(self.items), size=len(windows))])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; of the items only how many."""
+        return {"n_items": len(self.items)}
+
+
 @dataclass(frozen=True, slots=True)
 class Classification:
     """Cross-entropy of the classes of windows, with what keeps a classifier from being too sure.
@@ -87,6 +127,7 @@ class Classification:
         alpha of mixtures of windows and of their labels (Zhang et al. 2018); 0 = off.
     mixed_labels
         "weighted": labels are mixed as windows are. "union": of several labels at once, a mixture has those of both.
+        "own": labels stay those of the window that was mixed into; for comparison.
     consistency
         Weight of `interpolation_consistency` beside the loss; needs mixup.
     is_multi_label
@@ -95,6 +136,8 @@ class Classification:
         Names of transforms of `sensorad.models.window_classifier`.
     exposure
         Windows for which no class should be likelier than another: loss + 0.5 H(U; f(x')).
+    class_weights
+        Of each class in the mean, where classes exclude each other; none: all items count alike.
 
     Examples
     --------
@@ -111,6 +154,7 @@ class Classification:
     is_multi_label: bool = False
     transforms: tuple[str, ...] = ()
     exposure: Exposure | None = None
+    class_weights: tuple[float, ...] = ()
     name: ClassVar[str] = "classification"
 
     def __post_init__(self) -> None:
@@ -118,12 +162,15 @@ class Classification:
             value = getattr(self, name)
             if not (math.isfinite(value) and 0.0 <= value < most):
                 raise UsageError(f"{name} must be in [0, {most:g}), got {value!r}", where="objective")
-        if self.mixed_labels not in ("weighted", "union"):
-            raise UsageError(f"mixed_labels is 'weighted' or 'union', got {self.mixed_labels!r}", where="objective")
+        if self.mixed_labels not in get_args(MixedLabels):
+            known = " or ".join(repr(name) for name in get_args(MixedLabels))
+            raise UsageError(f"mixed_labels is {known}, got {self.mixed_labels!r}", where="objective")
         if self.mixed_labels == "union" and not self.is_multi_label:
             raise UsageError("classes that exclude each other have no union", where="objective")
-        if self.is_multi_label and (self.exposure is not None or self.label_smoothing):
-            raise UsageError("several labels at once have neither smoothing nor exposure", where="objective")
+        if self.is_multi_label and (self.exposure is not None or self.label_smoothing or self.class_weights):
+            raise UsageError("several labels at once have no smoothing, exposure or class weights", where="objective")
+        if not all(math.isfinite(weight) and weight >= 0.0 for weight in self.class_weights):
+            raise UsageError(f"class_weights must be finite, 0 or more, got {self.class_weights}", where="objective")
         if self.consistency and not self.mixup:
             raise UsageError("consistency is about mixtures", where="objective", hint="set mixup as well")
 
@@ -148,7 +195,8 @@ class Classification:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {
+        weights = {"class_weights": list(self.class_weights)} if self.class_weights else {}
+        return weights | {
             "name": self.name,
             "label_smoothing": self.label_smoothing,
             "mixup": self.mixup,
@@ -162,7 +210,8 @@ class Classification:
     def _cost(self, logits: Tensor, labels: Tensor) -> Tensor:
         if self.is_multi_label:
             return functional.binary_cross_entropy_with_logits(logits, labels)
-        return functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        weights = torch.tensor(self.class_weights, device=logits.device) if self.class_weights else None
+        return functional.cross_entropy(logits, labels, weights, label_smoothing=self.label_smoothing)
 
     def _mixed_loss(self, model: nn.Module, windows: Tensor, labels: Tensor, draws: np.random.Generator) -> Tensor:
         n, device = len(windows), windows.device
@@ -177,8 +226,11 @@ class Classification:
             own = torch.where((weight > TRACE)[:, None], labels, 0.0)
             other = torch.where((weight < 1.0 - TRACE)[:, None], labels[partner], 0.0)
             return self._cost(logits, torch.maximum(own, other))
-        soft = labels if labels.ndim > 1 else functional.one_hot(labels, logits.shape[1]).to(logits)
-        loss = self._cost(logits, weight[:, None] * soft + (1.0 - weight[:, None]) * soft[partner])
+        if self.mixed_labels == "own":
+            loss = self._cost(logits, labels)
+        else:
+            soft = labels if labels.ndim > 1 else functional.one_hot(labels, logits.shape[1]).to(logits)
+            loss = self._cost(logits, weight[:, None] * soft + (1.0 - weight[:, None]) * soft[partner])
         if not self.consistency:
             return loss
         probabilities = torch.sigmoid if self.is_multi_label else _softmax

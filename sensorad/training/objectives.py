@@ -15,13 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from sensorad.errors import UsageError
-from sensorad.models.losses import rebuilding_loss
+from sensorad.models.losses import rebuilding_loss, weighted_cross_entropy
 from sensorad.training.batches import Batch
 
 __all__ = [
     "Denoising",
     "MaskedReconstruction",
     "Objective",
+    "PixelCrossEntropy",
     "Reconstruction",
     "objective_from_json",
     "objective_from_name",
@@ -79,15 +80,43 @@ class Denoising:
         _check("dropout", self.dropout, 0.0, 1.0)
 
     def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-        clean = batch.inputs
-        noisy = clean + _normal(clean, generator).mul_(self.sigma) if self.sigma else clean
-        keep = batch.mask
-        if self.dropout:
-            kept = _uniform(clean, generator) >= self.dropout
-            keep = kept if keep is None else keep & kept
-        if keep is not None:
-            noisy = noisy * keep
+        noisy = _damaged(batch, self.sigma, self.dropout, generator)
         return rebuilding_loss(model, noisy, _targets(batch), _weight(batch), batch.progress, generator)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name} | asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class PixelCrossEntropy:
+    """Mean binary cross-entropy of pixels in [0, 1], each rebuilt as a probability by a network that ends in a sigmoid.
+
+    A grey target has an entropy of its own that no network can go below. Networks with a loss of their own keep it.
+
+    Attributes
+    ----------
+    sigma, dropout
+        What is done to the images that the network reads, as in `Denoising`; nothing by default.
+
+    Examples
+    --------
+    >>> batch = Batch(torch.tensor([[1.0, 0.0]]), mask=torch.tensor([[True, False]]))
+    >>> PixelCrossEntropy().loss(nn.Threshold(10.0, 0.25), batch, torch.Generator()).exp()
+    tensor(4.)
+    """
+
+    sigma: float = 0.0
+    dropout: float = 0.0
+    name: ClassVar[str] = "pixel_cross_entropy"
+
+    def __post_init__(self) -> None:
+        _check("sigma", self.sigma, 0.0, math.inf)
+        _check("dropout", self.dropout, 0.0, 1.0)
+
+    def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        shown, weight = _damaged(batch, self.sigma, self.dropout, generator), _weight(batch)
+        progress, comparison = batch.progress, weighted_cross_entropy
+        return rebuilding_loss(model, shown, _targets(batch), weight, progress, generator, comparison)
 
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name} | asdict(self)
@@ -164,7 +193,7 @@ class MaskedReconstruction:
 
 
 OBJECTIVES: dict[str, type[Any]] = {
-    objective.name: objective for objective in (Reconstruction, Denoising, MaskedReconstruction)
+    objective.name: objective for objective in (Reconstruction, Denoising, PixelCrossEntropy, MaskedReconstruction)
 }
 
 
@@ -234,6 +263,17 @@ def _weight(batch: Batch) -> Tensor | None:
     if batch.mask is None or batch.weight is None:
         return batch.mask if batch.weight is None else batch.weight
     return batch.weight * batch.mask
+
+
+def _damaged(batch: Batch, sigma: float, dropout: float, generator: torch.Generator) -> Tensor:
+    """The inputs with noise on every usable cell, and that share of them at 0; cells that are not usable are 0."""
+    clean = batch.inputs
+    noisy = clean + _normal(clean, generator).mul_(sigma) if sigma else clean
+    keep = batch.mask
+    if dropout:
+        kept = _uniform(clean, generator) >= dropout
+        keep = kept if keep is None else keep & kept
+    return noisy if keep is None else noisy * keep
 
 
 def _normal(like: Tensor, generator: torch.Generator) -> Tensor:

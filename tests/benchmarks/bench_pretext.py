@@ -60,7 +60,7 @@ VARIANTS: Mapping[str, dict[str, object]] = {
     "mixup 0.2": {"mixup": 0.2},
     "exposure": {"exposure": "uniform"},
 }
-NAMES = {"msp": "1 - MSP", "entropy": "-H(u; f)", "energy": "energy"}
+NAMES = {"msp": "1 - MSP", "entropy": "-H(u; f)", "energy": "energy", "max_logit": "-max logit"}
 NAMES |= {TRUE_CLASS: "-log p of the true one", "log_probability": "log-probability", "circular": "circular"}
 
 

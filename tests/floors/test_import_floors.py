@@ -60,6 +60,7 @@ BELOW_FRONT_DOOR = {"__version__"}
 
 # Where networks are defined, trained and run. Everything else starts, streams and reports without torch.
 TORCH_ALLOWED = (
+    "sensorad.augment.image",
     "sensorad.models.*",
     "sensorad.training",
     "sensorad.training.*",
@@ -67,6 +68,7 @@ TORCH_ALLOWED = (
     "sensorad.error_models.confidence",
     "sensorad.error_models.head_training",
     "sensorad.error_models.network*",
+    "sensorad_datasets.recipes.*",
 )
 TORCH_FREE_MODELS = ("sensorad.models", "sensorad.models.linear*", "sensorad.models.registry*")
 

@@ -14,6 +14,7 @@ import pytest
 
 from sensorad.errors import DataError, StorageError, UsageError
 from sensorad_datasets import SET_NAMES, data_root, list_series, load_series, set_cards, verify_set
+from sensorad_datasets.images import IMAGE_SETS
 from sensorad_datasets.storage import natural_order
 
 REAL = os.environ.get("SENSORAD_DATA")
@@ -131,7 +132,7 @@ def test_names_sort_as_people_count() -> None:
 
 def test_every_set_has_a_card() -> None:
     cards = {card.name: card for card in set_cards()}
-    assert set(cards) == {*SET_NAMES, "plant"}
+    assert set(cards) == {*SET_NAMES, *IMAGE_SETS, "plant"}
     for card in cards.values():
         assert card.what
         assert card.licence

@@ -16,15 +16,11 @@ from torch import Tensor
 from sensorad import Detector
 from sensorad.config import DetectorConfig
 from sensorad.errors import ArtefactError, UsageError
-from sensorad.models.adversarial import (
-    SMALLEST_DISTANCE,
-    SMALLEST_SQUARE,
-    AdversarialAutoencoder,
-    AdversarialConfig,
-)
+from sensorad.models.adversarial import AdversarialAutoencoder, AdversarialConfig
 from sensorad.models.discriminator import LEAK, STEEPNESS, Discriminator, SpectralLinear
 from sensorad.models.losses import weighted_square
 from sensorad.models.residual import ResidualAutoencoder
+from sensorad.models.two_players import SMALLEST_DISTANCE, SMALLEST_SQUARE
 from sensorad.models.weights import initialise, load_state_arrays, state_arrays
 from sensorad.scoring import FusedScheme
 from sensorad.training import TensorSource, TrainConfig, Trainer, TrainingRecord, objective_from_name

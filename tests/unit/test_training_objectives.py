@@ -157,7 +157,10 @@ def test_objectives_survive_json(objective: Any) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"name": "copy"}, "objective 'copy' is not known: one of plain, denoising, masked, dropout"),
+        (
+            {"name": "copy"},
+            "objective 'copy' is not known: one of plain, denoising, pixel_cross_entropy, masked, dropout",
+        ),
         ({"name": "plain", "sigma": 1.0}, "unknown options: sigma"),
         ({"name": "denoising", "sigma": -1.0}, "sigma must be between 0 and inf"),
         ({"name": "denoising", "dropout": math.nan}, "dropout must be"),

@@ -32,11 +32,16 @@ def command(ctx: click.Context) -> None:
 @click.option("--root", metavar="DIR", help="Data folder with one folder for each set.  [default: $SENSORAD_DATA]")
 @click.pass_obj
 def list_sets(output: Output, set_name: str | None, root: str | None) -> None:
-    """List all sets, or the series of one set that are in the data folder."""
+    """List all sets, or the series of one set that are in the data folder (of a set of images: its parts)."""
     from dataclasses import asdict
 
     from sensorad_datasets import list_series, set_cards
+    from sensorad_datasets.images import IMAGE_SETS
 
+    if set_name in IMAGE_SETS:
+        parts = _image_parts(set_name, root)
+        output.result(f"images of {set_name}", [(name, f"{n:,}") for name, n in parts.items()], parts)
+        return
     if set_name:
         series = list_series(set_name, root)
         output.result(f"{len(series)} series of {set_name}", [("", name) for name in series], series)
@@ -44,10 +49,8 @@ def list_sets(output: Output, set_name: str | None, root: str | None) -> None:
     cards = set_cards()
     rows: list[tuple[str, str]] = []
     for card in cards:
-        size = f"{card.n_series:,} series, {card.n_channels:,} channels" + (
-            f", {card.n_rows:,} rows" if card.n_rows else ""
-        )
-        rows += [(card.name, card.what), ("", size), ("", f"licence: {card.licence}"), ("", f"obtain: {card.obtain}")]
+        rows += [(card.name, card.what), ("", card.size)]
+        rows += [("", f"licence: {card.licence}"), ("", f"obtain: {card.obtain}")]
     output.result("", rows, [asdict(card) for card in cards])
 
 
@@ -59,6 +62,7 @@ def list_sets(output: Output, set_name: str | None, root: str | None) -> None:
 def fetch(output: Output, set_name: str, root: str, force: bool) -> None:
     """Download one set from its publishers into the layout that the loaders read."""
     from sensorad_datasets import fetch_set, fetch_urls, list_series
+    from sensorad_datasets.images import IMAGE_SETS
 
     n_files = len(fetch_urls(set_name))
     n_read = 0
@@ -71,9 +75,25 @@ def fetch(output: Output, set_name: str, root: str, force: bool) -> None:
             n_read += 1
 
         folder = fetch_set(set_name, root, report=report, force=force)
-    series = list_series(set_name, root)
-    rows = [("folder", str(folder)), ("series", f"{len(series):,}"), ("to use it", f"export SENSORAD_DATA={root}")]
-    output.summary(f"Fetched {set_name}", rows, {"set": set_name, "folder": str(folder), "series": series})
+    rows = [("folder", str(folder))]
+    found: dict[str, object] = {"set": set_name, "folder": str(folder)}
+    if set_name in IMAGE_SETS:
+        parts = _image_parts(set_name, root)
+        rows.append(("images", f"{sum(parts.values()):,}"))
+        found |= {"images": parts}
+    else:
+        series = list_series(set_name, root)
+        rows.append(("series", f"{len(series):,}"))
+        found |= {"series": series}
+    output.summary(f"Fetched {set_name}", [*rows, ("to use it", f"export SENSORAD_DATA={root}")], found)
+
+
+def _image_parts(set_name: str, root: str | None) -> dict[str, int]:
+    """Numbers of images by part."""
+    from sensorad_datasets.images import load_images
+
+    images = load_images(set_name, root)
+    return {"train": len(images.train), "test": len(images.test)}
 
 
 @command.command("make", cls=Command)
