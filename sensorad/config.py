@@ -86,8 +86,8 @@ class DetectorConfig:
         Classifiers: what they tell apart, "machine", "mode" or "transform" (which transform was applied to a window);
         None takes modes where the log has some, else machines, else transforms.
     class_score
-        Classifiers: how unsure they are, "msp", "entropy", "energy" or "max_logit", with transforms "log_probability" or
-        "circular" (of windows that were rolled by quarters); None takes the first that fits.
+        Classifiers: how unsure they are, "msp", "entropy", "energy" or "max_logit", with transforms "log_probability"
+        or "circular" (of windows that were rolled by quarters); None takes the first that fits.
     label_smoothing
         Classifiers: share of each label that is spread evenly over all classes.
     epochs, time_limit_seconds

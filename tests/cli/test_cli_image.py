@@ -7,7 +7,12 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
+import pytest
 from cli_process import cli, command_line, environment
+
+from sensorad_datasets.images.parts import write_parts
+from sensorad_datasets.recipes.state_ensemble import StateEnsemble
 
 QUICK = ("--quick", "--seeds", "2")
 
@@ -64,13 +69,44 @@ def test_a_killed_run_goes_on_where_it_stood(tmp_path: Path) -> None:
     assert len(list(kept.glob("seed-*.json"))) == len(done) + 1
 
 
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Few small images of two products."""
+    counts = {("bracket", "good"): 5, ("bracket", "flipped"): 4, ("tile", "good"): 6, ("tile", "cracked"): 1}
+    return write_parts(tmp_path_factory.mktemp("parts") / "set", np.random.default_rng(0), counts, size=16)
+
+
+def test_products_and_states_of_a_folder_are_learned_judged_and_kept(parts: Path, tmp_path: Path) -> None:
+    short = ("--size", 16, "--epochs", 2, "--folds", 2, "--no-flip", "bracket", "-o", tmp_path / "out")
+    done = cli("image", "states", parts, *short).ok()
+    assert "macro-F1" in done.out + done.err
+    assert "one image is too few to be judged by: tile-cracked" in done.err
+    kept = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert kept["counts"] == {"bracket-good": 5, "bracket-flipped": 4, "tile-good": 6, "tile-cracked": 1}
+    found = StateEnsemble.load(tmp_path / "out")
+    said = found.probabilities(np.zeros((1, 3, 16, 16), np.float32))
+    assert said.sum() == pytest.approx(1.0)
+    cli("image", "states", parts, *short).refused(5, "E_IO", "exists", "--force")
+    again = json.loads(cli("image", "states", parts, *short, "--force", "--json").ok().out)
+    assert again["macro_f1"] == kept["macro_f1"], "the same seed, the same networks"
+
+
+def test_folders_that_cannot_be_learned_from_are_refused_in_one_line(parts: Path, tmp_path: Path) -> None:
+    out = ("-o", tmp_path / "out")
+    cli("image", "states", tmp_path / "nowhere", *out).refused(5, "E_IO", "does not exist")
+    cli("image", "states", tmp_path, *out).refused(3, "E_DATA", "<product>")
+    cli("image", "states", parts, "--no-flip", "nut", *out).refused(3, "E_DATA", "'nut'", "bracket, tile")
+    cli("image", "states", parts, "--backbone", "resnet", *out).refused(2, "E_USAGE", "resnet")
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_cannot_be_run_is_refused_in_one_line(tmp_path: Path) -> None:
     cli("image", "run", "I77", cwd=tmp_path).refused(2, "E_USAGE", "there is no recipe 'I77'")
     cli("image", "run", "I7", "--data", "wafers", cwd=tmp_path).refused(
-        2, "usage", "I7 does not run on 'wafers'", "digits"
+        2, "E_USAGE", "I7 does not run on 'wafers'", "digits"
     )
-    cli("image", "run", "I7", "--data", "mnist", cwd=tmp_path).refused(5, "E_STORAGE", "SENSORAD_DATA")
+    cli("image", "run", "I7", "--data", "mnist", cwd=tmp_path).refused(5, "E_IO", "SENSORAD_DATA")
     (tmp_path / "file").write_text("")
-    cli("image", "run", "I1", *QUICK, "-o", tmp_path / "file", cwd=tmp_path).refused(5, "E_STORAGE", "file")
+    cli("image", "run", "I1", *QUICK, "-o", tmp_path / "file", cwd=tmp_path).refused(5, "E_IO", "file")
     cli("image", "run", "I1", *QUICK, "--page", tmp_path / "no.md", "-o", tmp_path / "o").ok(5)
     assert not (tmp_path / "no.md").exists()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sensorad_cli.group import COMMANDS, Command, CommandGroup
+from sensorad_cli.image_states import states
 from sensorad_cli.output import Output
 
 if TYPE_CHECKING:
@@ -28,9 +29,13 @@ def command(ctx: click.Context) -> None:
     sensorad image list                                    every recipe, and the sets on which it runs
     sensorad image run I2                                  label smoothing, on digits that need no data folder
     sensorad image run I7 --data mnist --seeds 5 --jobs 2  outlier exposure, as published
+    sensorad image states mvtec --no-flip metal_nut -o out products and their states, from a folder of images
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
+
+
+command.add_command(states)
 
 
 @command.command("list", cls=Command)
@@ -50,7 +55,7 @@ def list_recipes(output: Output) -> None:
     "--data",
     "set_name",
     metavar="SET",
-    help="digits (needs no data folder), mnist, fashion_mnist, or 'protocol': the set of each published experiment.  "
+    help="digits (needs no data folder), mnist, fashion_mnist, or 'protocol': those of each published experiment.  "
     "[default: digits]",
 )
 @click.option("--root", metavar="DIR", help="Data folder with one folder for each set.  [default: $SENSORAD_DATA]")

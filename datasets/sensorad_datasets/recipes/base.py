@@ -133,6 +133,8 @@ class Recipe:
     sets
         Sets on which it makes sense, that of the published protocol first; "digits" is always among them, or the
         recipe makes its images itself and names "generated" alone.
+    n_protocol_sets
+        How many of ``sets``, from the first, the published protocol has.
     published
         (variant, measure) -> the figure of the source, as text.
     differences
@@ -148,6 +150,12 @@ class Recipe:
     published: Mapping[tuple[str, str], str] = field(default_factory=lambda: MappingProxyType({}))
     differences: tuple[Difference, ...] = ()
     about: str = ""
+    n_protocol_sets: int = 1
+
+    @property
+    def protocol_sets(self) -> tuple[str, ...]:
+        """Sets of the published protocol."""
+        return self.sets[: self.n_protocol_sets]
 
     def plan(self, set_name: str | None, root: str | None, *, is_quick: bool = False) -> Plan:
         """A plan for the set, by default the small one; refused where the recipe is not made for it."""

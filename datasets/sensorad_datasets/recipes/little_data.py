@@ -113,7 +113,7 @@ class Way:
 
 def _run(plan: Plan, seed: int) -> SeedOutcome:
     outcome = SeedOutcome()
-    for reading in READINGS[:1] if plan.is_quick else READINGS:
+    for reading in READINGS:
         task = drawn(plan, reading, seed)
         _compare(task, reading, plan, seed, outcome)
         outcome.notes.append(

@@ -20,7 +20,7 @@ from sensorad.training.objectives import Denoising, Objective, PixelCrossEntropy
 
 from .training import answers, seeded, train
 
-__all__ = ["MEMBERS", "Scores", "linear_scores", "network_scores", "with_ensemble"]
+__all__ = ["KINDS", "MEMBERS", "Kind", "Scores", "linear_scores", "network_scores", "with_ensemble"]
 
 WITH_CODE = ("autoencoder", "wide denoising")
 """Networks whose codes are scored as well: a narrow one, and one with more units than it needs."""

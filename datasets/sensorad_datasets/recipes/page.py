@@ -1,6 +1,7 @@
 """Puts what recipes gave into a page between its marks, so that the text around is written once and the figures never.
 
-A page has ``<!-- I7 -->`` where the text of I7 begins and ``<!-- end -->`` where it ends. Links to pictures of recipes,
+A page has ``<!-- I7 -->`` where the text of I7 begins and ``<!-- end -->`` where it ends, and ``<!-- I15 fashion_mnist
+-->`` for a run on another set than the first of its protocol. Links to pictures of recipes,
 such as ``../figures/images/I7-roc.svg``, get the picture ``roc.svg`` of the run put where they point.
 """
 
@@ -35,7 +36,7 @@ def filled(text: str, runs: Sequence[RecipeRun]) -> str:
     '# Page'
     """
     for run in runs:
-        begin = f"<!-- {run.recipe.name} -->\n"
+        begin = f"<!-- {_mark(run)} -->\n"
         if begin not in text:
             continue
         before, _, rest = text.partition(begin)
@@ -56,6 +57,8 @@ def write_page(path: Path, runs: Sequence[RecipeRun], directory: Path) -> list[P
         temporary.write_text(text, "utf-8")
     written = [path]
     for run in runs:
+        if run.plan.set_name != run.recipe.sets[0]:
+            continue
         for link in dict.fromkeys(re.findall(rf"\]\(([^)]*/{run.recipe.name}-[^)/]+\.svg)\)", text)):
             target = (path.parent / link).resolve()
             source = run.folder(directory) / target.name.removeprefix(f"{run.recipe.name}-")
@@ -67,3 +70,8 @@ def write_page(path: Path, runs: Sequence[RecipeRun], directory: Path) -> list[P
                 raise StorageError(f"cannot put a picture of the page: {error.strerror}", where=str(source)) from error
             written.append(target)
     return written
+
+
+def _mark(run: RecipeRun) -> str:
+    is_first = run.plan.set_name == run.recipe.sets[0]
+    return run.recipe.name if is_first else f"{run.recipe.name} {run.plan.set_name}"

@@ -25,7 +25,7 @@ from .registry import recipe
 __all__ = ["PROTOCOL", "KeptSeed", "RecipeRun", "run_recipes"]
 
 PROTOCOL = "protocol"
-"""In place of a set: that of each published experiment."""
+"""In place of a set: those of each published experiment."""
 
 FORMAT = 1
 
@@ -86,8 +86,8 @@ class RecipeRun:
 
     @property
     def is_as_published(self) -> bool:
-        """Whether the set is that of the published protocol."""
-        return self.plan.set_name == self.recipe.sets[0]
+        """Whether the set is one of the published protocol."""
+        return self.plan.set_name in self.recipe.protocol_sets
 
     def folder(self, directory: Path) -> Path:
         """Where the files of this run are, below the directory of all runs."""
@@ -113,7 +113,7 @@ def run_recipes(
     Parameters
     ----------
     set_name
-        Set of images; None: the default of each recipe; `PROTOCOL`: that of each published experiment. A recipe that
+        Set of images; None: the default of each recipe; `PROTOCOL`: those of each published experiment. A recipe that
         makes its images takes these whatever is asked.
     directory
         Gets a folder for each recipe and set, with a file for each seed and the pictures of the first.
@@ -133,27 +133,28 @@ def run_recipes(
     SensoradError
         What a recipe raised; what the other seeds gave is kept.
     """
-    plans = [
-        replace(each.plan(_set_for(each, set_name), root, is_quick=is_quick), is_guarded=is_guarded) for each in recipes
+    pairs = [
+        (each, replace(each.plan(name, root, is_quick=is_quick), is_guarded=is_guarded))
+        for each in recipes
+        for name in _sets_for(each, set_name)
     ]
     tasks = [
         _Task(each.name, plan, seed, directory, has_pictures and seed == 0)
-        for each, plan in zip(recipes, plans, strict=True)
+        for each, plan in pairs
         for seed in range(n_seeds)
     ]
     kept = {} if is_fresh else {task.key: found for task in tasks if (found := _read(task)) is not None}
     missing = [task for task in tasks if task.key not in kept]
     if any(task.has_pictures for task in missing):
         need_matplotlib()  # not after hours of training
-    by_name = {each.name: (each, plan) for each, plan in zip(recipes, plans, strict=True)}
+    by_name = {each.name: each for each in recipes}
     for n_done, (task, found) in enumerate(_outcomes(missing, jobs), start=1):
         kept[task.key] = found
         if report is not None:
-            each, plan = by_name[task.name]
-            report(RecipeRun(each, plan, (found,)), task.seed, n_done, len(missing))
+            report(RecipeRun(by_name[task.name], task.plan, (found,)), task.seed, n_done, len(missing))
     return [
-        RecipeRun(each, plan, tuple(kept[each.name, seed] for seed in range(n_seeds)))
-        for each, plan in zip(recipes, plans, strict=True)
+        RecipeRun(each, plan, tuple(kept[each.name, plan.set_name, seed] for seed in range(n_seeds)))
+        for each, plan in pairs
     ]
 
 
@@ -166,8 +167,8 @@ class _Task:
     has_pictures: bool
 
     @property
-    def key(self) -> tuple[str, int]:
-        return self.name, self.seed
+    def key(self) -> tuple[str, str, int]:
+        return self.name, self.plan.set_name, self.seed
 
     @property
     def folder(self) -> Path:
@@ -183,10 +184,10 @@ def _folder(name: str, plan: Plan, directory: Path) -> Path:
     return directory / f"{name}-{plan.set_name}{how}"
 
 
-def _set_for(each: Recipe, set_name: str | None) -> str | None:
+def _sets_for(each: Recipe, set_name: str | None) -> tuple[str | None, ...]:
     if set_name == PROTOCOL:
-        return each.sets[0]
-    return None if each.sets == ("generated",) else set_name
+        return each.protocol_sets
+    return (None if each.sets == ("generated",) else set_name,)
 
 
 def _outcomes(tasks: Sequence[_Task], jobs: int) -> Iterable[tuple[_Task, KeptSeed]]:

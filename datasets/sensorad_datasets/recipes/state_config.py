@@ -19,6 +19,9 @@ BalanceName = Literal["none", "weights", "sampling"]
 CUSTOMARY_RATES: Mapping[str, float] = MappingProxyType({"adadelta": 1.0, "adam": 1e-3, "adamw": 1e-3, "radam": 1e-3})
 """What each optimiser is used with where nothing else is said; that of Adadelta scales its own step sizes."""
 
+DECOUPLED_DECAY = 0.01
+"""The customary weight decay of AdamW, without which it is Adam; the others have none."""
+
 WHERE = "classification of states"
 
 
@@ -110,6 +113,11 @@ class StateConfig:
     def rate(self) -> float:
         """The learning rate that is used."""
         return CUSTOMARY_RATES[self.optimiser] if self.learning_rate is None else self.learning_rate
+
+    @property
+    def weight_decay(self) -> float:
+        """Of the optimiser."""
+        return DECOUPLED_DECAY if self.optimiser == "adamw" else 0.0
 
     @property
     def weight_file(self) -> Path | None:

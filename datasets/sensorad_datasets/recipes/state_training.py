@@ -117,6 +117,7 @@ def train_fold(
         batch_size=options.batch_size,
         optimiser=options.optimiser,
         learning_rate=options.rate,
+        weight_decay=options.weight_decay,
         scheduler="none",
         patience=options.patience,
         gradient_clip=None,

@@ -107,7 +107,7 @@ def _run(plan: Plan, seed: int) -> SeedOutcome:
         histories("small", main.result.records),
         confusion("confusion", test.labels, best.answers.mean(0).argmax(1), test.class_names),
         hardest("hardest", test, best.answers.mean(0)),
-        pictures.bars("class-f1", _class_f1(test, main, best), ylabel="F1"),
+        pictures.bars("class-f1", _class_f1(test, main, best), ylabel="F1", title="F1 of each class"),
     ]
     return outcome
 

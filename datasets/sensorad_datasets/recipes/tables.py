@@ -39,8 +39,9 @@ def recipe_text(run: RecipeRun) -> str:
     2 seeds on mnist, 1 s of processor time each.
     """
     recipe = run.recipe
-    parts = [f"### {recipe.name}. {recipe.title}"]
-    if recipe.about:
+    is_first = run.plan.set_name == recipe.sets[0]
+    parts = [f"### {recipe.name}. {recipe.title}" + ("" if is_first else f", on {run.plan.set_name}")]
+    if recipe.about and (is_first or not run.is_as_published):
         parts.append(recipe.about)
     values = _values(run)
     tables = list(dict.fromkeys(table for table, _ in values))
