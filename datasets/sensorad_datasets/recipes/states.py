@@ -29,6 +29,9 @@ SMALL = StateConfig(epochs=60, patience=20, drop_path=0.0, balance="sampling", f
 LITE0 = replace(SMALL, backbone="efficientnet-lite0", epochs=10, optimiser="adam", drop_path=0.2)
 """All of it is trained: with the first five blocks left as published, out-of-fold macro-F1 was 0.69 and not 0.81."""
 
+FIRST_DRAW = 100
+"""Of the images of seed 0. Settings were chosen on draws below it, with their test images in view."""
+
 TESTED_EACH = 20
 """Test images of each class: as many of a rare one, so that the macro-F1 of a seed does not hang on three images."""
 
@@ -62,12 +65,13 @@ def _run(plan: Plan, seed: int) -> SeedOutcome:
     counts = {part: min(n, 2) for part, n in PART_COUNTS.items()} if plan.is_quick else dict(PART_COUNTS)
     each = 1 if plan.is_quick else TESTED_EACH
     size = 32 if plan.is_quick else SMALL.size
-    parts = part_images(np.random.default_rng([seed, 0]), counts, size)
-    test = part_images(np.random.default_rng([seed, 1]), dict.fromkeys(counts, each), size)
+    drawn = FIRST_DRAW + seed
+    parts = part_images(np.random.default_rng([drawn, 0]), counts, size)
+    test = part_images(np.random.default_rng([drawn, 1]), dict.fromkeys(counts, each), size)
     outcome = SeedOutcome()
 
     def found(config: StateConfig, n_folds: int | None = None) -> _Found:
-        config = replace(config, seed=seed, size=size)
+        config = replace(config, seed=drawn, size=size)
         if plan.is_quick:
             config, n_folds = replace(config, epochs=1, folds=2, batch_size=64), 1
         result, ensemble = cross_validate(parts, config, most_folds=n_folds)
