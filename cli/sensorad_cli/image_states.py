@@ -76,8 +76,7 @@ def states(
     from pathlib import Path
 
     from sensorad.errors import StorageError
-    from sensorad_datasets.recipes.state_config import StateConfig
-    from sensorad_datasets.recipes.state_training import classify_states
+    from sensorad_datasets.recipes.states import StateConfig, classify_states
 
     if Path(target).exists() and not force:
         raise StorageError("the directory exists", where=target, hint="choose another name or add --force")

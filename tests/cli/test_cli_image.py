@@ -12,7 +12,7 @@ import pytest
 from cli_process import cli, command_line, environment
 
 from sensorad_datasets.images.parts import write_parts
-from sensorad_datasets.recipes.state_ensemble import StateEnsemble
+from sensorad_datasets.recipes.states.ensemble import StateEnsemble
 
 QUICK = ("--quick", "--seeds", "2")
 

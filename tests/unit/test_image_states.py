@@ -19,16 +19,16 @@ from sensorad.training.classification import Classification
 from sensorad_datasets.images.labelled import PartImages
 from sensorad_datasets.images.parts import part_images, write_parts
 from sensorad_datasets.recipes import recipe
-from sensorad_datasets.recipes.state_config import StateConfig
-from sensorad_datasets.recipes.state_ensemble import StateEnsemble, probabilities
-from sensorad_datasets.recipes.state_folds import (
+from sensorad_datasets.recipes.states.config import StateConfig
+from sensorad_datasets.recipes.states.ensemble import StateEnsemble, probabilities
+from sensorad_datasets.recipes.states.folds import (
     balanced_repeats,
     balanced_weights,
     channel_statistics,
     stratified_folds,
 )
-from sensorad_datasets.recipes.state_result import StateResult, macro_f1
-from sensorad_datasets.recipes.state_training import classify_states, cross_validate, train_fold
+from sensorad_datasets.recipes.states.result import StateResult, macro_f1
+from sensorad_datasets.recipes.states.training import classify_states, cross_validate, train_fold
 
 COUNTS = {("bracket", "good"): 8, ("bracket", "flipped"): 5, ("tile", "good"): 7, ("tile", "stained"): 2}
 QUICK = StateConfig(size=32, folds=3, epochs=2, drop_path=0.1, flip_excluded=("bracket",))

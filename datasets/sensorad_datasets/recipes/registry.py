@@ -29,11 +29,11 @@ RECIPE_HOMES: Mapping[str, str] = MappingProxyType(
         "I13": "autoencoders",
         "I14": "pretraining",
         "I15": "reconstruction_scores",
-        "I16": "states",
+        "I16": "states.recipe",
         "beyond": "beyond",
     }
 )
-"""Name of a recipe -> module of this package."""
+"""Name of a recipe -> module below this package."""
 
 
 def recipe(name: str) -> Recipe:

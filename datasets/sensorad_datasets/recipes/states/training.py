@@ -21,17 +21,17 @@ from sensorad.training.record import TrainingRecord
 from sensorad.training.trainer import Trainer
 from sensorad_datasets.images.folder import load_part_folder
 from sensorad_datasets.images.labelled import PartImages
-from sensorad_datasets.recipes.state_config import StateConfig
-from sensorad_datasets.recipes.state_ensemble import StateEnsemble, probabilities
-from sensorad_datasets.recipes.state_folds import (
+from sensorad_datasets.recipes.states.config import StateConfig
+from sensorad_datasets.recipes.states.ensemble import StateEnsemble, probabilities
+from sensorad_datasets.recipes.states.folds import (
     Fold,
     balanced_repeats,
     balanced_weights,
     channel_statistics,
     stratified_folds,
 )
-from sensorad_datasets.recipes.state_network import state_network
-from sensorad_datasets.recipes.state_result import StateResult
+from sensorad_datasets.recipes.states.network import state_network
+from sensorad_datasets.recipes.states.result import StateResult
 from sensorad_datasets.recipes.training import seeded
 
 __all__ = ["FoldProgress", "TrainedFold", "classify_states", "cross_validate", "train_fold"]

@@ -9,7 +9,7 @@ import torch
 from sensorad.models.backbone_classifier import BackboneClassifier
 from sensorad.models.backbones import build_backbone
 from sensorad.models.efficientnet_lite import EfficientNetLite0
-from sensorad_datasets.recipes.state_config import StateConfig
+from sensorad_datasets.recipes.states.config import StateConfig
 
 __all__ = ["state_network"]
 

@@ -14,12 +14,12 @@ from sensorad.models.backbones import published_lite0
 from sensorad_datasets.images.labelled import PartImages
 from sensorad_datasets.images.parts import FLIPPED_PRODUCT, PART_COUNTS, part_images
 
-from . import pictures
-from .base import Difference, Plan, Recipe, SeedOutcome
-from .state_config import StateConfig
-from .state_pictures import confusion, gallery, hardest, histories
-from .state_result import StateResult, macro_f1
-from .state_training import cross_validate
+from .. import pictures
+from ..base import Difference, Plan, Recipe, SeedOutcome
+from .config import StateConfig
+from .pictures import confusion, gallery, hardest, histories
+from .result import StateResult, macro_f1
+from .training import cross_validate
 
 __all__ = ["RECIPE"]
 

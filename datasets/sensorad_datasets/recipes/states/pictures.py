@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from sensorad.training.record import TrainingRecord
 from sensorad_datasets.images.labelled import PartImages
-
-from . import pictures
-from .base import Picture
+from sensorad_datasets.recipes import pictures
+from sensorad_datasets.recipes.base import Picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,9 +17,9 @@ from sensorad.artefact.tensors import HEADER_PREFIX, cut_arrays, encode_arrays, 
 from sensorad.errors import ArtefactError, StorageError, UsageError
 from sensorad.models.backbone_classifier import BackboneClassifier
 from sensorad.models.weights import load_state_arrays, state_arrays
-from sensorad_datasets.recipes.state_config import StateConfig
-from sensorad_datasets.recipes.state_network import state_network
-from sensorad_datasets.recipes.state_result import StateResult
+from sensorad_datasets.recipes.states.config import StateConfig
+from sensorad_datasets.recipes.states.network import state_network
+from sensorad_datasets.recipes.states.result import StateResult
 
 __all__ = ["StateEnsemble", "probabilities"]
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sensorad.training.record import TrainingRecord
 from sensorad_datasets.images.labelled import PartImages
-from sensorad_datasets.recipes.state_config import StateConfig
-from sensorad_datasets.recipes.state_folds import Fold
+from sensorad_datasets.recipes.states.config import StateConfig
+from sensorad_datasets.recipes.states.folds import Fold
 
 __all__ = ["StateResult", "macro_f1"]
 
