@@ -107,7 +107,7 @@ def run(
     from sensorad_datasets.recipes import RECIPE_HOMES, recipe, recipe_text, recipe_values, run_recipes
     from sensorad_datasets.recipes.page import write_page
 
-    names = list(RECIPE_HOMES) if [name.lower() for name in recipes] == [ALL] else list(recipes)
+    names = RECIPE_HOMES if ALL in map(str.lower, recipes) else recipes
     chosen = list({found.name: found for found in map(recipe, names)}.values())
     target = Path(directory)
     with output.progress() as progress:
