@@ -22,6 +22,9 @@ from sensorad_datasets.recipes.splits import split_of
 from sensorad_datasets.recipes.tables import recipe_text, recipe_values
 from sensorad_datasets.recipes.training import answers, seeded, train_living
 
+OTHER_COLUMNS = {"I14"}
+"""Recipes whose columns are numbers of images, which are smaller on the small set."""
+
 
 @pytest.mark.parametrize("name", RECIPE_HOMES)
 def test_each_recipe_runs_on_what_needs_no_data_and_says_the_same_again(name: str) -> None:
@@ -35,8 +38,11 @@ def test_each_recipe_runs_on_what_needs_no_data_and_says_the_same_again(name: st
     for asked in found.differences:
         assert (asked.table, asked.variant) in rows, asked
         assert (asked.table, asked.beside) in rows, asked
-    known = {(cell.variant, cell.measure) for cell in outcome.cells}
-    assert set(found.published) <= known, set(found.published) - known
+    known = {(cell.variant, cell.measure.replace("_", " ")) for cell in outcome.cells}
+    if name not in OTHER_COLUMNS:
+        assert set(found.published) <= known, set(found.published) - known
+    else:
+        assert not set(found.published) <= known, "the exception is no longer needed"
     assert len({picture.name for picture in outcome.pictures}) == len(outcome.pictures) > 0
 
 
@@ -185,6 +191,13 @@ def test_tables_have_means_spreads_differences_and_the_published_figure_of_its_o
     values = recipe_values(_run((0.1, 0.3), (0.2, 0.6)))
     assert values["rows"][0]["seeds"] == [0.1, 0.2]
     assert values["rows"][0]["mean"] == pytest.approx(0.15)
+
+
+def test_a_published_figure_is_found_by_its_measure_as_it_is_shown() -> None:
+    told = Recipe("I1", "T", lambda plan, seed: SeedOutcome(), published={("a", "last epoch"): "0.5"})
+    run = RecipeRun(told, Plan("mnist"), (KeptSeed(0, (Cell("a", "last_epoch", 0.1),), {}, (), 1.0),))
+    assert "last epoch 0.5" in recipe_text(run)
+    assert recipe_values(run)["rows"][0]["published"] == "0.5"
 
 
 def test_a_page_gets_figures_between_its_marks_and_keeps_the_rest(tmp_path: Path) -> None:

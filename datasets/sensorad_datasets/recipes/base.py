@@ -136,7 +136,7 @@ class Recipe:
     n_protocol_sets
         How many of ``sets``, from the first, the published protocol has.
     published
-        (variant, measure) -> the figure of the source, as text.
+        (variant, measure as it is shown, with blanks) -> the figure of the source, as text.
     differences
         Paired differences to show.
     about

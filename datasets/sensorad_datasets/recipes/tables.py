@@ -74,7 +74,7 @@ def recipe_values(run: RecipeRun) -> dict[str, Any]:
             "mean": float(np.mean(found)),
             "sd": float(np.std(found, ddof=1)) if len(found) > 1 else None,
             "seeds": found,
-            "published": run.recipe.published.get((variant, measure)) if run.is_as_published else None,
+            "published": run.recipe.published.get((variant, _shown(measure))) if run.is_as_published else None,
         }
         for (table, variant), measures in _values(run).items()
         for measure, found in ((name, list(by_seed.values())) for name, by_seed in measures.items())
@@ -104,11 +104,13 @@ def _values(run: RecipeRun) -> dict[Row, dict[str, dict[int, float]]]:
 def _table(figures: Mapping[tuple[str, str], str], rows: Mapping[str, Mapping[str, Mapping[int, float]]]) -> str:
     measures = list(dict.fromkeys(measure for row in rows.values() for measure in row))
     published = {
-        variant: "; ".join(f"{measure} {text}" for measure in measures if (text := figures.get((variant, measure))))
+        variant: "; ".join(
+            f"{_shown(measure)} {text}" for measure in measures if (text := figures.get((variant, _shown(measure))))
+        )
         for variant in rows
     }
     has_published = any(published.values())
-    head = ["", *(measure.replace("_", " ") for measure in measures), *(["published"] if has_published else [])]
+    head = ["", *map(_shown, measures), *(["published"] if has_published else [])]
     body = [
         [
             variant,
@@ -118,6 +120,10 @@ def _table(figures: Mapping[tuple[str, str], str], rows: Mapping[str, Mapping[st
         for variant, row in rows.items()
     ]
     return markdown(head, body)
+
+
+def _shown(measure: str) -> str:
+    return measure.replace("_", " ")
 
 
 def _mean(values: Sequence[float]) -> str:
@@ -149,7 +155,7 @@ def _difference(asked: Difference, values: Mapping[Row, Mapping[str, Mapping[int
     where = f" ({asked.table})" if asked.table else ""
     interval = f", 95 % interval {found.low:+.3f} to {found.high:+.3f}" if len(shared) > 1 else ""
     return (
-        f"- {asked.variant} - {asked.beside}, {asked.measure.replace('_', ' ')}{where}: {found.mean:+.4f}{interval}, "
+        f"- {asked.variant} - {asked.beside}, {_shown(asked.measure)}{where}: {found.mean:+.4f}{interval}, "
         f"higher in {found.n_wins} of {len(shared)}"
     )
 
