@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env demo test lint types tests format bench bench-quality soak clean
+.PHONY: help env demo test lint types tests format bench bench-quality bench-images soak clean
 
 help: ## this list
 	@echo "make <what>, with PYTHON=... and JOBS=... where wanted:"
@@ -59,6 +59,10 @@ bench: $(READY) ## figures of speed and quality: every tests/benchmarks/bench_*.
 bench-quality: $(READY) ## figures of detection on every set in SENSORAD_DATA, beside baselines (MODELS=..., SEEDS=...)
 	@echo "==> Quality: detectors beside simple baselines (results in bench/; a stopped run goes on where it stood)"
 	@$(BIN)/sensorad bench -o bench --jobs $(JOBS) $(if $(MODELS),--models $(MODELS)) $(if $(SEEDS),--seeds $(SEEDS))
+
+bench-images: $(READY) ## all image experiments at full length, into docs/results/images.md (needs SENSORAD_DATA; SEEDS=...)
+	@echo "==> Images: published experiments (results in images/; a stopped run goes on where it stood)"
+	@$(BIN)/sensorad image run all --data protocol --seeds $(or $(SEEDS),5) --jobs $(JOBS) -o images --page docs/results/images.md
 
 soak: $(READY) ## a day of 1,000 machines, and 200 killed streams: every tests/benchmarks/soak_*.py
 	@set -e; for script in $(sort $(wildcard tests/benchmarks/soak_*.py)); do \
