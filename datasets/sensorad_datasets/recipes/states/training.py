@@ -13,10 +13,10 @@ from torch import Tensor
 
 from sensorad.augment.image import ImageAugment
 from sensorad.models.backbone_classifier import BackboneClassifier
-from sensorad.training.augmented_images import AugmentedImages
 from sensorad.training.batches import Batch, TensorSource
 from sensorad.training.classification import Classification
 from sensorad.training.config import TrainConfig
+from sensorad.training.image_augmentation import Augmented
 from sensorad.training.record import TrainingRecord
 from sensorad.training.trainer import Trainer
 from sensorad_datasets.images.folder import load_part_folder
@@ -111,7 +111,7 @@ def train_fold(
     network = state_network(options, n_classes, mean, sd, seeded(options.seed, at, INIT))
     weights = balanced_weights(parts.labels[fold.training], n_classes) if options.balance == "weights" else ()
     learned = balanced_repeats(parts.labels, fold.training) if options.balance == "sampling" else fold.training
-    objective = AugmentedImages(Classification(class_weights=weights), _augment(parts, options))
+    objective = Augmented(Classification(class_weights=weights), _augment(parts, options))
     config = TrainConfig(
         epochs=options.epochs,
         batch_size=options.batch_size,
