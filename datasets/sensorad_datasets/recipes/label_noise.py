@@ -150,7 +150,7 @@ def _trained(task: _Task, given: Tensor, method: Method, seed: int) -> tuple[dic
     shape = (images.shape[1], images.shape[2], images.shape[3])
     config = ImageClassifierConfig.larger(task.n_classes, method.dropout)
     network = ImageClassifier(shape, config, generator)
-    # Channels side by side: two fifths of the time of an answer, four fifths of that of a step. Not in torch's types.
+    # Steps and answers take less time with channels side by side. Not in torch's types.
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     course = _Course([], {})
 
