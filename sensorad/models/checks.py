@@ -42,18 +42,24 @@ def at_least(smallest: int, largest: int = LARGEST_SIZE, **values: int) -> None:
 
 
 def checked_options(config: type, row: Mapping[str, Any]) -> dict[str, Any]:
-    """The options in a JSON object, if ``config`` knows all of them.
+    """The options in a JSON object, if ``config`` knows all of them; its lists become the tuples that they were.
 
     Raises
     ------
     UsageError
-        Naming those that it does not know.
+        Naming those that it does not know, or one that should be a list and is none.
     """
-    known = [field.name for field in fields(config)]
-    if unknown := sorted(row.keys() - set(known)):
+    known = {field.name: str(field.type) for field in fields(config)}
+    if unknown := sorted(row.keys() - known.keys()):
         names = ", ".join(repr(name)[:60] for name in unknown[:5])
         raise UsageError(f"unknown options: {names}", where="model configuration", hint=f"known: {', '.join(known)}")
-    return dict(row)
+    options = dict(row)
+    for name, value in row.items():
+        if known[name].startswith("tuple["):
+            if not isinstance(value, list | tuple):
+                raise UsageError(f"{name} must be a list, got {repr(value)[:60]}", where="model configuration")
+            options[name] = tuple(value)
+    return options
 
 
 def check_weights(arrays: Mapping[str, NDArray[np.float32]], shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -63,10 +63,7 @@ class ConvolutionalConfig:
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> ConvolutionalConfig:
         """The settings of `to_json`."""
-        options = checked_options(cls, row)
-        if "channels" in options:
-            options["channels"] = tuple(options["channels"])
-        return cls(**options)
+        return cls(**checked_options(cls, row))
 
 
 class ConvolutionalAutoencoder(nn.Module):

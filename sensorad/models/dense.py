@@ -75,10 +75,7 @@ class DenseConfig:
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> DenseConfig:
-        options = checked_options(cls, row)
-        if "widths" in options:
-            options["widths"] = tuple(options["widths"])
-        return cls(**options)
+        return cls(**checked_options(cls, row))
 
 
 class DenseAutoencoder(nn.Module):

@@ -66,10 +66,7 @@ class DenseAdversarialConfig:
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> DenseAdversarialConfig:
         """The settings of `to_json`."""
-        options = checked_options(cls, row)
-        if "widths" in options:
-            options["widths"] = tuple(options["widths"])
-        return cls(**options)
+        return cls(**checked_options(cls, row))
 
 
 class DenseAdversarialAutoencoder(nn.Module):

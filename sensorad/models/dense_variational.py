@@ -78,10 +78,7 @@ class DenseVariationalConfig:
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> DenseVariationalConfig:
         """The settings of `to_json`."""
-        options = checked_options(cls, row)
-        if "widths" in options:
-            options["widths"] = tuple(options["widths"])
-        return cls(**options)
+        return cls(**checked_options(cls, row))
 
 
 class DenseVariationalAutoencoder(nn.Module):
@@ -192,10 +189,7 @@ class DenseVariationalAutoencoder(nn.Module):
     def code_use(self, x: Tensor) -> CodeUse:
         """How much the code says of images (N, ...)."""
         with torch.inference_mode():
-            mean, log_variance = self.encode(x)
-            divergence = unit_divergence(mean, log_variance).mean(0)
-            variance = mean.var(0, correction=0)
-        return CodeUse(tuple(divergence.tolist()), tuple(variance.tolist()))
+            return CodeUse.of(*self.encode(x))
 
     def _logits(self, code: Tensor) -> Tensor:
         logits: Tensor = self.decoder(code)  # (..., F)

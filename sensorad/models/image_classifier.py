@@ -77,11 +77,7 @@ class ImageClassifierConfig:
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> ImageClassifierConfig:
         """The settings of `to_json`."""
-        options = checked_options(cls, row)
-        for name in ("channels", "hidden"):
-            if name in options:
-                options[name] = tuple(options[name])
-        return cls(**options)
+        return cls(**checked_options(cls, row))
 
 
 class ImageClassifier(nn.Module):

@@ -59,10 +59,7 @@ class ResidualImagesConfig:
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> ResidualImagesConfig:
         """The settings of `to_json`."""
-        options = checked_options(cls, row)
-        if "widths" in options:
-            options["widths"] = tuple(options["widths"])
-        return cls(**options)
+        return cls(**checked_options(cls, row))
 
 
 class ResidualImages(nn.Module):

@@ -109,6 +109,12 @@ class CodeUse:
     variance: tuple[float, ...]
     free_nats: float = 0.0
 
+    @classmethod
+    def of(cls, mean: Tensor, log_variance: Tensor, free_nats: float = 0.0) -> CodeUse:
+        """Of codes, 2 x (N, code)."""
+        divergence = unit_divergence(mean, log_variance).mean(0)
+        return cls(tuple(divergence.tolist()), tuple(mean.var(0, correction=0).tolist()), free_nats)
+
     @property
     def n_active(self) -> int:
         """Units whose mean depends on the window."""
@@ -259,10 +265,7 @@ class VariationalAutoencoder(nn.Module):
     def code_use(self, windows: Tensor) -> CodeUse:
         """How much the code says of windows (N, L, C)."""
         with torch.inference_mode():
-            mean, log_variance = self.encode(windows)
-            divergence = unit_divergence(mean, log_variance).mean(0)
-            variance = mean.var(0, correction=0)
-        return CodeUse(tuple(divergence.tolist()), tuple(variance.tolist()), self.config.free_nats)
+            return CodeUse.of(*self.encode(windows), self.config.free_nats)
 
     def note(self, windows: Tensor) -> str:
         """What a person should know of the code, judged on windows (N, L, C)."""

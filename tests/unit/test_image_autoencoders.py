@@ -277,6 +277,9 @@ def test_configurations_come_back_from_json(config: Any) -> None:
     assert type(config).from_json(json.loads(json.dumps(config.to_json()))) == config
     with pytest.raises(UsageError, match="unknown options"):
         type(config).from_json({"colour": 1})
+    sizes = "channels" if isinstance(config, ConvolutionalConfig) else "widths"
+    with pytest.raises(UsageError, match=f"{sizes} must be a list, got 3"):
+        type(config).from_json({sizes: 3})
 
 
 @pytest.mark.parametrize(
