@@ -62,7 +62,7 @@ bench-quality: $(READY) ## figures of detection on every set in SENSORAD_DATA, b
 
 bench-images: $(READY) ## all image experiments at full length, into docs/results/images.md (needs SENSORAD_DATA; SEEDS=...)
 	@echo "==> Images: published experiments (results in images/; a stopped run goes on where it stood)"
-	@$(BIN)/sensorad image run all --data protocol --seeds $(or $(SEEDS),5) --jobs $(JOBS) -o images --page docs/results/images.md
+	@$(BIN)/sensorad image run all --data protocol $(if $(SEEDS),--seeds $(SEEDS)) --jobs $(JOBS) -o images --page docs/results/images.md
 
 soak: $(READY) ## a day of 1,000 machines, and 200 killed streams: every tests/benchmarks/soak_*.py
 	@set -e; for script in $(sort $(wildcard tests/benchmarks/soak_*.py)); do \

@@ -1,6 +1,7 @@
 """Exposure to synthetic faults, judged on kinds of faults that were left out of it.
 
-``python tests/benchmarks/bench_exposure.py [--quick] [--parts head networks alarms] [--logs plant smd] [--seeds N]``
+``python tests/benchmarks/bench_exposure.py [--quick] [--parts head networks trainings alarms] [--logs plant smd]
+[--seeds N]``
 
 A detector is fitted on the first part of a normal log. Faults of one kind, at one sensor each, 60 to 240 rows long (a
 spike 1 to 3), with severities drawn evenly in their logarithm over the whole range of the kind in
@@ -11,7 +12,9 @@ AUC-PR (half of the stretches are faulty, so 0.5 is chance) and the share of fau
 ``head``: the linear model with exposure="head", trained on the 13 other kinds. ``pulls``: the same with weights that
 are held back less and more (0 = free, "fixed" = not trained at all). ``networks``: an LSTM with repair, hinge or head,
 trained without the kind and without all kinds that are like it (offsets, flat, bursts, timing): harder, and a quarter
-of the fits. ``alarms``: alarm events on normal rows that follow, under a line that promises one a day.
+of the fits. ``trainings``: an LSTM without a linear part, by how it is trained, against the plain one; what learns from
+faults learns from those of the other three groups. ``alarms``: alarm events on normal rows that follow, under a line
+that promises one a day.
 
 Where a sensor does not move, a lag or another pace changes nothing but its noise; such faults count like all others,
 and "moving" shows those of which the sensor moves by a standard deviation within them. SMD and ASD need SENSORAD_DATA.
@@ -25,6 +28,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -43,6 +47,7 @@ from sensorad.normal_rows import NormalRows, read_normal_rows
 from sensorad.scoring import FusedScheme, ScoringEngine
 from sensorad.types import RowBlock
 from sensorad_datasets import PlantConfig, simulate_plant
+from sensorad_datasets.bench.methods import LSTM_TRAININGS
 from sensorad_datasets.bench.summary import paired_difference
 
 Floats = NDArray[np.float64]
@@ -61,7 +66,7 @@ AT_FALSE = 0.05
 DAY = 1440
 MINUTE_NS = 60 * 10**9
 EPOCHS = 8
-PARTS = ("head", "pulls", "networks", "alarms")
+PARTS = ("head", "pulls", "networks", "trainings", "alarms")
 PULLS = {"0": 0.0, "0.03": 0.03, "0.3": 0.3, "3": 3.0, "30": 30.0, "fixed": 1e6}
 
 
@@ -108,9 +113,12 @@ class Fitted:
         self._bases: dict[str, Trained] = {}
 
     def engine(
-        self, model: str, exposure: str | None = None, kinds: Sequence[str] = (), pull: float = PULL
+        self, model: str, exposure: str | None = None, kinds: Sequence[str] = (), pull: float = PULL, **options: Any
     ) -> ScoringEngine:
-        """A detector's engine; a head goes beside a base model that is learned once."""
+        """A detector's engine; a head goes beside a base model that is learned once.
+
+        ``options`` are further ones of `DetectorConfig`.
+        """
         config = DetectorConfig(
             model=model,
             exposure=exposure,
@@ -118,6 +126,7 @@ class Fitted:
             window=self.length,
             epochs=None if model == "linear" else EPOCHS,
             random_state=self.seed,
+            **options,
         )
         if exposure == "head":
             family = ExposedFamily(_Once(self.base(replace(config, exposure=None, exposure_kinds=()))), pull)
@@ -131,7 +140,7 @@ class Fitted:
         return ScoringEngine(rows.scaler, rows.imputer, rows.timing, trained.model, scheme, self.length)
 
     def base(self, config: DetectorConfig) -> Trained:
-        key = f"{config.model} {config.exposure} {config.exposure_kinds}"
+        key = repr(config)
         if key not in self._bases:
             trained = family_of(config.model).learn(self.rows, self.folds, config, checkpoint=None, report=_silent)
             models = {id(fold): trained.fold_model(fold) for fold in self.folds}
@@ -267,6 +276,20 @@ def network_part(fitted: Fitted, kinds: Sequence[str], n: int, where: str, rows:
                 _note(fitted, engine, normal, kind, n, where, method, rows)
 
 
+def training_part(fitted: Fitted, kinds: Sequence[str], n: int, where: str, rows: Rows) -> None:
+    """LSTM without a linear part, by how it is trained."""
+    for method, (_what, options) in {"masked": ("", {}), **LSTM_TRAININGS}.items():
+        exposure = options.get("exposure")
+        others = {name: value for name, value in options.items() if name != "exposure"}
+        for group in GROUPS.values():
+            shown = [name for name in FAULTS if name not in group] if exposure else ()
+            engine = fitted.engine("lstm", exposure, shown, has_linear_part=False, **others)
+            normal = scores_of(_again(engine), fitted.values)
+            for kind in group:
+                if kind in kinds:
+                    _note(fitted, engine, normal, kind, n, where, method, rows)
+
+
 def _again(engine: ScoringEngine) -> ScoringEngine:
     """A fresh engine of the same detector."""
     return ScoringEngine(engine.scaler, engine.imputer, engine.timing, engine.model, engine.scheme, engine.length)
@@ -353,11 +376,12 @@ def main() -> None:
     began = time.process_time()
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     n = 20 if options.quick else 40
-    tables: dict[str, Rows] = {"head": [], "pulls": [], "networks": []}
+    parts = {"head": head_part, "pulls": pull_part, "networks": network_part, "trainings": training_part}
+    tables: dict[str, Rows] = {name: [] for name in parts}
     for seed in seeds if set(tables) & set(options.parts) else ():
         for log in logs(options.logs, seed, quick=options.quick):
             fitted = Fitted(log, 30, seed)
-            for name, part in (("head", head_part), ("pulls", pull_part), ("networks", network_part)):
+            for name, part in parts.items():
                 if name in options.parts:
                     part(fitted, options.kinds, n, f"{log.name} seed {seed}", tables[name])
     if tables["head"]:
@@ -368,6 +392,9 @@ def main() -> None:
     if tables["networks"]:
         pairs = [(f"lstm with {how}", "lstm") for how in ("repair", "hinge", "head")]
         print_tables("Kinds left out with all that are like them", tables["networks"], pairs)
+    if tables["trainings"]:
+        pairs = [(name, "plain") for name in ("masked", *LSTM_TRAININGS) if name != "plain"]
+        print_tables("An LSTM alone, kinds left out with all that are like them", tables["trainings"], pairs)
     if "alarms" in options.parts:
         alarm_part(seeds, quick=options.quick)
     print(f"\n{time.process_time() - began:.0f} s of processor time")

@@ -38,6 +38,7 @@ def test_a_run_prints_tables_and_keeps_everything_and_a_second_one_runs_nothing(
     second = cli("image", "run", "I3", *QUICK, "-o", tmp_path / "out").ok()
     assert second.out == first.out
     assert "on digits, seed" not in second.err
+    assert f"{sum(sum(row['seconds']) for row in kept):,.0f} s of processor time in all" in second.err
     told = json.loads(cli("image", "run", "I3", *QUICK, "-o", tmp_path / "out", "--json").ok().out)
     assert told["recipes"] == kept
 

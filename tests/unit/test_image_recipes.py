@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,18 @@ def test_what_a_seed_gave_is_kept_and_not_run_again(tmp_path: Path, monkeypatch:
     assert ran == [0, 1, 2, 0]
     run_recipes([counted], "digits", 1, tmp_path, has_pictures=False, is_quick=True)
     assert ran == [0, 1, 2, 0, 0], "a shortened run is not a result"
+
+
+def test_a_recipe_runs_its_own_number_of_seeds_where_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+    counted = replace(_counting(ran), n_seeds=4)
+    monkeypatch.setattr(runner, "recipe", lambda name: counted)
+    [run] = run_recipes([counted], None, None, tmp_path, has_pictures=False)
+    assert ran == [seed.seed for seed in run.seeds] == [0, 1, 2, 3]
+    assert recipe("I1").n_seeds >= 5
+    assert recipe("I14").n_seeds >= 6
 
 
 def test_a_damaged_outcome_is_refused_and_one_of_another_format_run_again(

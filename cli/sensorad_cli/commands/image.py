@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["command", "list_recipes", "run"]
 
 ALL = "all"
-DEFAULT_SEEDS = 5
 
 
 @click.group("image", cls=CommandGroup, short_help=COMMANDS["image"], invoke_without_command=True)
@@ -59,9 +58,7 @@ def list_recipes(output: Output) -> None:
     "[default: digits]",
 )
 @click.option("--root", metavar="DIR", help="Data folder with one folder for each set.  [default: $SENSORAD_DATA]")
-@click.option(
-    "--seeds", type=click.IntRange(min=1), default=DEFAULT_SEEDS, show_default=True, help="Runs of each recipe."
-)
+@click.option("--seeds", type=click.IntRange(min=1), help="Runs of each recipe.  [default: its own number, 5 of most]")
 @click.option(
     "-o",
     "--output",
@@ -83,7 +80,7 @@ def run(
     recipes: tuple[str, ...],
     set_name: str | None,
     root: str | None,
-    seeds: int,
+    seeds: int | None,
     directory: str,
     jobs: int,
     guard: bool,
@@ -143,4 +140,5 @@ def run(
         output.result("", [], {"recipes": values, "outputs": written})
     else:
         click.echo(text, nl=False)
+    output.note(f"{sum(each.seconds for each in runs):,.0f} s of processor time in all, earlier calls included.")
     output.note(f"Results: {', '.join(written)}")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CLOCK",
     "DEFAULT_METHODS",
+    "LSTM_TRAININGS",
     "METHODS",
     "BaselineRunner",
     "DetectorRunner",
@@ -219,18 +220,9 @@ def _product(model: str, **options: Any) -> Callable[[int], Detector]:
 
 def _ablations() -> list[Method]:
     """LSTMs without a linear part, where the training has all the say; `lstm-alone` is the masked one."""
-    trained: dict[str, tuple[str, dict[str, Any]]] = {
-        "plain": ("trained to rebuild windows as they are", {"objective": "plain"}),
-        "denoising": ("trained to take noise off", {"objective": "denoising"}),
-        "dropout": ("trained to fill in cells dropped at random", {"objective": "dropout"}),
-        "augment": ("trained on jittered, scaled and shifted windows", {"augment": ("jitter", "scaling", "shift")}),
-        **{f"mixup-{alpha:g}": (f"trained with mixup, alpha {alpha:g}", {"mixup": alpha}) for alpha in (0.2, 0.4, 1.0)},
-        "repair": ("trained to undo synthetic faults", {"exposure": "repair"}),
-        "hinge": ("trained to rebuild synthetic faults worse", {"exposure": "hinge"}),
-    }
     return [
         Method(f"lstm-{name}-alone", f"an LSTM alone, {what}", True, _product("lstm", linear_part=None, **options))
-        for name, (what, options) in trained.items()
+        for name, (what, options) in LSTM_TRAININGS.items()
     ]
 
 
@@ -280,6 +272,21 @@ def _all_methods() -> dict[str, Method]:
     clock = "share of the OTHER series of the set that are anomalous at this row: sees no sensor, but labels"
     return {method.name: method for method in [*methods, Method(CLOCK, clock)]}
 
+
+LSTM_TRAININGS: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "plain": ("trained to rebuild windows as they are", {"objective": "plain"}),
+        "denoising": ("trained to take noise off", {"objective": "denoising"}),
+        "dropout": ("trained to fill in cells dropped at random", {"objective": "dropout"}),
+        "augment": ("trained on jittered, scaled and shifted windows", {"augment": ("jitter", "scaling", "shift")}),
+        **{f"mixup-{alpha:g}": (f"trained with mixup, alpha {alpha:g}", {"mixup": alpha}) for alpha in (0.2, 0.4, 1.0)},
+        "repair": ("trained to undo synthetic faults", {"exposure": "repair"}),
+        "hinge": ("trained to rebuild synthetic faults worse", {"exposure": "hinge"}),
+    }
+)
+"""Ways to train that are compared with one another: what each does, and the options of `Detector` that ask for it.
+
+What does not name an objective keeps the default, which is masked."""
 
 METHODS: Mapping[str, Method] = MappingProxyType(_all_methods())
 """All methods by name, in the order of the tables."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .methods import METHODS
+from .methods import LSTM_TRAININGS, METHODS
 from .tep import UNDETECTABLE
 
 __all__ = [
@@ -28,7 +28,6 @@ BESIDE_LINEAR = (
     *("auto", "ensemble", "shape", "lstm", "transformer", "variational", "adversarial", "randnet", "cross"),
     *("cross-alone", "classifier", "head"),
 )
-TRAININGS = ("denoising", "dropout", "augment", "mixup-0.2", "mixup-0.4", "mixup-1", "repair", "hinge")
 
 PAIRS: tuple[tuple[str, str], ...] = (
     *((method, "linear") for method in BESIDE_LINEAR),
@@ -37,7 +36,7 @@ PAIRS: tuple[tuple[str, str], ...] = (
     ("lstm-alone", "lstm-untrained-alone"),
     ("transformer-alone", "transformer-untrained-alone"),
     ("lstm-alone", "lstm-plain-alone"),
-    *((f"lstm-{training}-alone", "lstm-plain-alone") for training in TRAININGS),
+    *((f"lstm-{training}-alone", "lstm-plain-alone") for training in LSTM_TRAININGS if training != "plain"),
     ("linear", "window-pca"),
     ("linear", "autoregression"),
 )

@@ -135,6 +135,8 @@ class Recipe:
         recipe makes its images itself and names "generated" alone.
     n_protocol_sets
         How many of ``sets``, from the first, the published protocol has.
+    n_seeds
+        Runs that its figures are meant from where nobody says another number.
     published
         (variant, measure as it is shown, with blanks) -> the figure of the source, as text.
     differences
@@ -151,6 +153,7 @@ class Recipe:
     differences: tuple[Difference, ...] = ()
     about: str = ""
     n_protocol_sets: int = 1
+    n_seeds: int = 5
 
     @property
     def protocol_sets(self) -> tuple[str, ...]:

@@ -85,6 +85,7 @@ RECIPE = Recipe(
     _run,
     sets=("mnist", "fashion_mnist", "digits"),
     n_protocol_sets=2,
+    n_seeds=6,
     published={(PRETRAINED, "500 labels"): "rises"},
     differences=tuple(Difference(PRETRAINED, SCRATCH, f"{size:,} labels") for size in LABELS),
     about="An autoencoder 784 -> 256 -> 128 -> 64 and back learns all training images without their labels, for five "

@@ -97,7 +97,7 @@ class RecipeRun:
 def run_recipes(
     recipes: Sequence[Recipe],
     set_name: str | None,
-    n_seeds: int,
+    n_seeds: int | None,
     directory: Path,
     *,
     root: str | None = None,
@@ -115,6 +115,8 @@ def run_recipes(
     set_name
         Set of images; None: the default of each recipe; `PROTOCOL`: those of each published experiment. A recipe that
         makes its images takes these whatever is asked.
+    n_seeds
+        Runs of each recipe; None: its own number.
     directory
         Gets a folder for each recipe and set, with a file for each seed and the pictures of the first.
     jobs
@@ -141,7 +143,7 @@ def run_recipes(
     tasks = [
         _Task(each.name, plan, seed, directory, has_pictures and seed == 0)
         for each, plan in pairs
-        for seed in range(n_seeds)
+        for seed in range(n_seeds or each.n_seeds)
     ]
     kept = {} if is_fresh else {task.key: found for task in tasks if (found := _read(task)) is not None}
     missing = [task for task in tasks if task.key not in kept]
@@ -153,7 +155,7 @@ def run_recipes(
         if report is not None:
             report(RecipeRun(by_name[task.name], task.plan, (found,)), task.seed, n_done, len(missing))
     return [
-        RecipeRun(each, plan, tuple(kept[each.name, plan.set_name, seed] for seed in range(n_seeds)))
+        RecipeRun(each, plan, tuple(kept[each.name, plan.set_name, seed] for seed in range(n_seeds or each.n_seeds)))
         for each, plan in pairs
     ]
 
