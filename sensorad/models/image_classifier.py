@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sensorad.errors import UsageError
 from sensorad.models.checks import at_least, checked_options
 from sensorad.models.dropout import Dropout
-from sensorad.models.weights import bare, initialise, state_shapes
+from sensorad.models.weights import bare, channels_together, initialise, state_shapes
 
 __all__ = ["ImageClassifier", "ImageClassifierConfig"]
 
@@ -137,6 +137,8 @@ class ImageClassifier(nn.Module):
         self.dropout = Dropout(config.dropout)
         self.head = bare(nn.Linear, self.n_features, config.classes)
         initialise(self, generator)
+        if config.stride == 1:
+            channels_together(self)
 
     @classmethod
     def expected_shapes(cls, shape: tuple[int, int, int], config: ImageClassifierConfig) -> dict[str, tuple[int, ...]]:

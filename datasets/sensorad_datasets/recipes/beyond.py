@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sensorad.error_models.confidence import max_probability_score
 from sensorad.metrics import auc_roc
@@ -21,7 +21,7 @@ from sensorad.training.classification import Classification, SetExposure
 from . import pictures
 from .base import Difference, Plan, Recipe, SeedOutcome
 from .embedding import neighbour_distance
-from .splits import Split, config_for, split_of
+from .splits import Split, builder, config_for, split_of
 from .training import IMAGE_CONFIG, answers, train_living
 
 __all__ = ["RECIPE"]
@@ -41,7 +41,7 @@ def _run(plan: Plan, seed: int) -> SeedOutcome:
     drawn = {}
     for variant, objective in objectives.items():
         living = train_living(
-            lambda generator: _network(split, generator),
+            builder(split.shape, ImageClassifierConfig.larger()),
             objective,
             split.train,
             split.labels,
@@ -63,12 +63,6 @@ def _run(plan: Plan, seed: int) -> SeedOutcome:
         outcome.put(variant, accuracy=split.accuracy(living.network))
     outcome.pictures = [pictures.roc("roc", drawn)]
     return outcome
-
-
-def _network(split: Split, generator: torch.Generator) -> nn.Module:
-    network = ImageClassifier(split.shape, ImageClassifierConfig.larger(), generator)
-    # Answers take less time with channels side by side. Not in torch's types.
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def _doubt(network: ImageClassifier, split: Split, images: Tensor) -> Tensor:
