@@ -11,7 +11,7 @@ from sensorad.alarm_line import AlarmLine
 from sensorad.calibration import Calibration
 from sensorad.errors import SchemaError
 from sensorad.findings import Findings
-from sensorad.logs import LogFormat, SensorLog, SortedLog, event_table, score_table
+from sensorad.logs import KeptRow, LogFormat, SensorLog, SortedLog, event_table, score_table
 from sensorad.scoring import ScoringEngine
 from sensorad.types import Event, RowBlock, ScoreBlock, SensorSchema
 
@@ -53,8 +53,12 @@ class LogScoring(ABC):
         allow_missing: int = 0,
         strict: bool = False,
         skip_bad_files: bool = False,
+        keep: KeptRow = "first",
     ) -> SortedLog:
-        """A log read against the learned schema, by default in the learned format."""
+        """A log read against the learned schema, by default in the learned format.
+
+        Of several rows with one time the ``keep`` one is scored, "first" or "last"; the others are duplicates.
+        """
         self._fitted()
         if isinstance(source, SortedLog):
             if source.schema.names != self.schema_.names:
@@ -71,7 +75,7 @@ class LogScoring(ABC):
             strict=strict,
             skip_bad_files=skip_bad_files,
         )
-        return SortedLog(log, strict=strict)
+        return SortedLog(log, strict=strict, keep=keep)
 
     def score_pairs(
         self, log: SortedLog, *, engine: ScoringEngine | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -41,6 +41,16 @@ class LogOptions:
     allow_missing: int = field(default=0)
     duplicates: str = field(default="first")
     strict: bool = field(default=False)
+
+    @property
+    def keep(self) -> Literal["first", "last"]:
+        """Which of several rows of one time is scored."""
+        return "last" if self.duplicates == "last" else "first"
+
+    @property
+    def on_conflict(self) -> str:
+        """What scoring does with rows of one time that differ, after `keep` has put them in order."""
+        return "error" if self.duplicates == "error" else "first"
 
     def log_format(self, learned: LogFormat | None = None) -> LogFormat:
         """The format to read with: ``learned``, changed where the user said something else.
@@ -117,10 +127,10 @@ _SCORING = (
     ),
     click.option(
         "--duplicates",
-        type=click.Choice(["first", "error"]),
+        type=click.Choice(["first", "last", "error"]),
         default="first",
         show_default=True,
-        help="Rows with the same time but other values: score the first of them, or refuse.",
+        help="Rows with the same time but other values: score the first or the last of them, or refuse.",
     ),
 )
 

@@ -35,25 +35,38 @@ class OrderWatch:
 
     def late_rows(self, time: NDArray[np.int64], group: NDArray[np.int32]) -> NDArray[np.bool_]:
         """(T,) True where a row is earlier than some row before it in its group."""
+        return self.late_and_repeated_rows(time, group)[0]
+
+    def late_and_repeated_rows(
+        self, time: NDArray[np.int64], group: NDArray[np.int32]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """2 x (T,) late rows, and those that have the time of the newest row before them in their group.
+
+        Examples
+        --------
+        >>> late, repeated = OrderWatch().late_and_repeated_rows(np.array([1, 5, 5, 5]), np.array([0, 0, 1, 0]))
+        >>> late.any(), repeated.tolist()
+        (False, [False, False, False, True])
+        """
         if not len(time):
-            return np.zeros(0, np.bool_)
+            return np.zeros(0, np.bool_), np.zeros(0, np.bool_)
         n_new = max(0, int(group.max()) + 1 - len(self._latest))
         self._latest = np.concatenate((self._latest, np.full(n_new, LONG_AGO)))
         self._latest_run = np.concatenate((self._latest_run, np.full(n_new, -1)))
         if not self._check_runs and (group == group[0]).all():
             newest = np.maximum.accumulate(np.concatenate((self._latest[group[:1]], time)))
             self._latest[group[0]] = newest[-1]
-            return np.asarray(time < newest[:-1])
+            return np.asarray(time < newest[:-1]), np.asarray(time == newest[:-1])
         order = np.argsort(group, kind="stable")
         times, groups = time[order], group[order]
         before = _running_max_before(times, groups, self._latest)
-        late = times < before
+        late, repeated = times < before, times == before
         if self._check_runs:
             late |= self._torn_rows(time, order, groups)
         np.maximum.at(self._latest, groups, times)
-        out = np.empty(len(time), np.bool_)
-        out[order] = late
-        return out
+        found = np.empty((2, len(time)), np.bool_)
+        found[:, order] = late, repeated
+        return found[0], found[1]
 
     def _torn_rows(
         self, time: NDArray[np.int64], order: NDArray[np.int64], groups: NDArray[np.int32]

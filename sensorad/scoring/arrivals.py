@@ -145,7 +145,7 @@ def _mark(
             raise TimeError(
                 f"{int(conflicts.sum())} rows share their time with the row before but hold other values",
                 where=f"first at row {row}",
-                hint="repair the log, or keep the first of each with --duplicates first",
+                hint="repair the log, or keep one of each with --duplicates first or last",
             )
         counts["equal"] += int((is_equal & same).sum())
         counts["conflicts"] += int(conflicts.sum())

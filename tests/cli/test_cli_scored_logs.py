@@ -118,6 +118,30 @@ def test_unsorted_and_repeated_rows_are_counted_and_keep_their_place(
     assert not (tmp_path / "none.parquet").exists()
 
 
+def test_the_last_of_several_rows_of_one_time_is_scored_where_that_is_asked_for(
+    workshop: Path, scored: Frame, new_log: Frame, tmp_path: Path
+) -> None:
+    wrong = new_log.iloc[[300, 300, 600]].assign(flow=[99.0, -50.0, 7.0])
+    corrected = pd.concat([new_log.iloc[:300], wrong[:2], new_log.iloc[300:600], wrong[2:], new_log.iloc[600:]])
+    run, scores = score(workshop, tmp_path, corrected, "--duplicates", "last")
+    assert scores.loc[[300, 301, 602], "status"].tolist() == ["duplicate"] * 3
+    pd.testing.assert_frame_equal(scores.drop(index=[300, 301, 602]).reset_index(drop=True), scored)
+    assert "3 rows out of time order, or of the same time" in run.err
+    _, first = score(workshop, tmp_path, corrected)
+    assert first.loc[[301, 302, 603], "status"].tolist() == ["duplicate"] * 3
+    lines = []
+    for name, log, options in (
+        ("last", corrected, ("--duplicates", "last")),
+        ("first", corrected, ()),
+        ("", new_log, ()),
+    ):
+        log.to_parquet(tmp_path / "log.parquet")
+        args = ("-m", workshop / "pump.sensorad", "-o", tmp_path / f"{name}.sensorad", "--budget", "20/day", *options)
+        told = cli("calibrate", tmp_path / "log.parquet", *args, "--confidence", "0.5", "--json").ok().out
+        lines.append(json.loads(told)["threshold"])
+    assert lines[0] == lines[2] != lines[1]
+
+
 def test_gaps_start_anew_and_changed_rates_are_marked(workshop: Path, new_log: Frame, tmp_path: Path) -> None:
     shift = np.zeros(len(new_log))
     shift[300:] += 240  # minutes without rows

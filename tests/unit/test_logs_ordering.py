@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorad.errors import TimeError
+from sensorad.errors import TimeError, UsageError
 from sensorad.logs import LogFormat, SensorLog, SortedLog
 from sensorad.logs.order_watch import OrderWatch
 
@@ -126,3 +126,41 @@ def test_one_shot_stream_can_be_sorted() -> None:
     stream = pa.RecordBatchReader.from_batches(data.schema, data.to_batches())
     [block] = SortedLog(SensorLog(stream, LogFormat(time="time", time_unit="s"))).blocks()
     assert block.index.tolist() == [1, 0]
+
+
+@given(KEYS, st.integers(1, 9))
+@settings(deadline=None)
+def test_the_last_of_one_time_comes_first_and_all_rows_stay(keys: list[tuple[int, int]], size: int) -> None:
+    if not keys:
+        return
+    log = SortedLog(log_of(keys), keep="last")
+    found = [int(index) for block in log.blocks(size) for index in block.index]
+    assert sorted(found) == list(range(len(keys)))
+    first: dict[tuple[int, int], int] = {}
+    for index in found:
+        first.setdefault(keys[index], index)
+    assert first == {key: index for index, key in enumerate(keys)}, "of each group and time the last of the file"
+    for _, group in set(keys):
+        times = [keys[index][0] for index in found if keys[index][1] == group]
+        assert times == sorted(times)
+    latest: dict[int, int] = {}
+    n_repeated = 0
+    for time, group in keys:
+        n_repeated += latest.get(group) == time
+        latest[group] = max(latest.get(group, time), time)
+    assert log.n_unsorted == sum(naive_late(keys)) + n_repeated
+    assert ("the last of one time first" in "".join(log.notes)) == (log.n_unsorted > 0)
+
+
+def test_an_ordered_log_without_repeated_times_streams_through_whichever_row_is_kept() -> None:
+    keys = [(time, group) for time in range(4) for group in range(2)]
+    log = SortedLog(log_of(keys), keep="last", strict=True)
+    assert log.n_unsorted == 0
+    assert [len(block) for block in log.blocks(3)] == [3, 3, 2]
+
+
+def test_repeated_times_are_no_disorder_that_strict_would_refuse() -> None:
+    log = SortedLog(log_of([(0, 0), (1, 0), (1, 0)]), strict=True, keep="last")
+    assert [block.index.tolist() for block in log.blocks()] == [[0, 2, 1]]
+    with pytest.raises(UsageError, match="keep is 'first' or 'last', got 'middle'"):
+        SortedLog(log_of([(0, 0)]), keep="middle")  # type: ignore[arg-type]

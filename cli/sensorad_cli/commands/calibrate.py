@@ -136,6 +136,7 @@ def _scores(
         format=log_options.log_format(detector.later_format(with_modes=not pooled)),
         allow_missing=log_options.allow_missing,
         strict=log_options.strict,
+        keep=log_options.keep,
     )
     n_done = 0
 
@@ -144,7 +145,7 @@ def _scores(
         n_done += n_rows
         progress("scoring", n_done / log.log.n_rows if log.log.n_rows else None)
 
-    engine = detector.engine(on_conflict=log_options.duplicates)
+    engine = detector.engine(on_conflict=log_options.on_conflict)
     scores = detector.calibration_scores(log, engine=engine, progress=count)
     for note in log.notes:
         ctx.ensure_object(Output).warn(note)

@@ -92,13 +92,14 @@ def command(
     if resume and STANDARD in (target, *logs):
         raise UsageError("--resume needs files", hint="name the log and the scores instead of -")
     detector = sensorad.load(model, has_model=network is None)
-    engine = _engine(detector, log_options.duplicates, precision, network)
+    engine = _engine(detector, log_options.on_conflict, precision, network)
     sources = log_paths(ctx, logs)
     log = detector.open_log(
         sources,
         format=log_options.log_format(detector.later_format()),
         allow_missing=log_options.allow_missing,
         strict=log_options.strict,
+        keep=log_options.keep,
         skip_bad_files=skip_bad and (len(sources) > 1 or Path(sources[0]).is_dir()),
     )
     with ExitStack() as stack:
@@ -125,14 +126,14 @@ def command(
 
 
 def _engine(
-    detector: Detector, duplicates: str, precision: Literal["float32", "bfloat16"], network: str | None
+    detector: Detector, on_conflict: str, precision: Literal["float32", "bfloat16"], network: str | None
 ) -> ScoringEngine:
     from sensorad.models import model_kind
 
     if not model_kind(detector.config.model).is_trained and (network is not None or precision != "float32"):
         said = "--network" if network is not None else "--precision"
         raise UsageError(f"{said} is for networks, this detector is {detector.config.model}", hint="leave it out")
-    return detector.engine(on_conflict=duplicates, network=network or "torch", precision=precision)
+    return detector.engine(on_conflict=on_conflict, network=network or "torch", precision=precision)
 
 
 def _unfinished(
