@@ -281,7 +281,7 @@ def training_part(fitted: Fitted, kinds: Sequence[str], n: int, where: str, rows
     for method, (_what, options) in {"masked": ("", {}), **LSTM_TRAININGS}.items():
         exposure = options.get("exposure")
         others = {name: value for name, value in options.items() if name != "exposure"}
-        for group in GROUPS.values():
+        for group in GROUPS.values() if exposure else (tuple(FAULTS),):
             shown = [name for name in FAULTS if name not in group] if exposure else ()
             engine = fitted.engine("lstm", exposure, shown, has_linear_part=False, **others)
             normal = scores_of(_again(engine), fitted.values)
