@@ -15,7 +15,7 @@ from torch.nn import functional
 from sensorad.errors import ArtefactError, UsageError
 from sensorad.models.checks import at_least
 from sensorad.models.drop_path import DropPath, rising_shares
-from sensorad.models.weights import bare, channels_together, initialise, state_shapes
+from sensorad.models.weights import bare, initialise, state_shapes
 
 __all__ = ["EfficientNetLite0"]
 
@@ -77,7 +77,9 @@ class EfficientNetLite0(nn.Module):
             if isinstance(module, nn.BatchNorm2d):
                 # A count that nothing reads, and the only number of the network that is not a float32.
                 module.num_batches_tracked = None
-        channels_together(self)
+            elif isinstance(module, nn.Conv2d) and generator is not None:
+                # Half the time of the usual order in memory: most layers see a channel at a time.
+                module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
 
     @classmethod
     def expected_shapes(cls) -> dict[str, tuple[int, ...]]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sensorad.errors import UsageError
 from sensorad.models.checks import at_least, checked_options
 from sensorad.models.dropout import Dropout
-from sensorad.models.weights import bare, channels_together, initialise, state_shapes
+from sensorad.models.weights import bare, initialise, state_shapes
 
 __all__ = ["ImageClassifier", "ImageClassifierConfig"]
 
@@ -138,7 +138,8 @@ class ImageClassifier(nn.Module):
         self.head = bare(nn.Linear, self.n_features, config.classes)
         initialise(self, generator)
         if config.stride == 1:
-            channels_together(self)
+            # Half to two thirds of the time on CPUs, the same answers up to rounding. Not in torch's types.
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @classmethod
     def expected_shapes(cls, shape: tuple[int, int, int], config: ImageClassifierConfig) -> dict[str, tuple[int, ...]]:

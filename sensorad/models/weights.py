@@ -20,7 +20,6 @@ from sensorad.models.checks import check_weights
 
 __all__ = [
     "bare",
-    "channels_together",
     "initialise",
     "lecun_normal",
     "load_state_arrays",
@@ -100,17 +99,6 @@ def lecun_normal(network: nn.Module, generator: torch.Generator | int | None) ->
                 module.weight.normal_(0.0, module.in_features**-0.5, generator=source)
                 if module.bias is not None:
                     module.bias.zero_()
-
-
-def channels_together(network: nn.Module) -> None:
-    """Lay the weights of convolutions out with the channels of each place together, and so all that they answer.
-
-    Convolutions that keep the size of a picture, or see a channel at a time, take a half to two thirds of the time on
-    CPUs; answers are the same up to rounding, and so are names, shapes and files.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
 
 
 def _uniform(module: nn.Module, bound: float, generator: torch.Generator) -> None:

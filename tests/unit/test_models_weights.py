@@ -15,7 +15,7 @@ from sensorad.models.dense import DenseAutoencoder, DenseConfig
 from sensorad.models.dropout import Dropout
 from sensorad.models.lstm import LSTMAutoencoder, LSTMConfig
 from sensorad.models.transformer import TransformerAutoencoder, TransformerConfig
-from sensorad.models.weights import bare, channels_together, initialise, load_state_arrays, state_arrays
+from sensorad.models.weights import load_state_arrays, state_arrays
 
 L, C = 10, 3
 Build = Callable[..., nn.Module]
@@ -185,17 +185,3 @@ def test_dropout_draws_from_its_own_generator_and_keeps_the_mean() -> None:
 def test_dropout_without_generator_refuses_to_train() -> None:
     with pytest.raises(UsageError, match="needs a generator"):
         Dropout(0.5)(torch.ones(2))
-
-
-def test_weights_with_channels_together_answer_and_are_kept_as_before() -> None:
-    network = nn.Sequential(bare(nn.Conv2d, 3, 8, 3, padding=1), nn.ReLU(), bare(nn.Conv2d, 8, 2, 1))
-    initialise(network, 0)
-    x = torch.rand(4, 3, 9, 9, generator=torch.Generator().manual_seed(0))
-    before, arrays = network(x), state_arrays(network)
-    channels_together(network)
-    after = network(x)
-    assert after.is_contiguous(memory_format=torch.channels_last)
-    assert not after.is_contiguous()
-    torch.testing.assert_close(after, before)
-    for name, kept in state_arrays(network).items():
-        np.testing.assert_array_equal(kept, arrays[name])

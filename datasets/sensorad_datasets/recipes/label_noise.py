@@ -158,8 +158,7 @@ def _trained(task: _Task, given: Tensor, method: Method, seed: int) -> tuple[dic
             course.best = {name: weights.detach().clone() for name, weights in network.state_dict().items()}
         course.errors.append(error)
 
-    # Sixty trainings of the larger network: half their time.
-    settings = replace(IMAGE_CONFIG, epochs=task.epochs, batch_size=task.batch, precision="bfloat16")
+    settings = replace(IMAGE_CONFIG, epochs=task.epochs, batch_size=task.batch)
     objective = Classification(mixup=method.alpha)
     train(network, objective, images, generator, settings, labels=given, after_epoch=judge)
     said = answers(network, images).argmax(1)
