@@ -299,14 +299,13 @@ class Detector(LogScoring, Recalibration, Streams):
 
     def findings(self) -> Findings:
         """A fresh collector of everything that can be said of scored rows: events, quality events, the calibration."""
-        calibration = self._fitted()
         quality = QualityMonitor(self.schema_, self.quality_limits_, self.rule_)
-        monitor = (
-            None
-            if calibration.baseline is None
-            else CalibrationMonitor(calibration.baseline, self._timing.step_seconds)
-        )
-        return Findings(self.event_builder(), quality, monitor)
+        return Findings(self.event_builder(), quality, self.calibration_monitor())
+
+    def calibration_monitor(self) -> CalibrationMonitor | None:
+        """A fresh monitor of whether the calibration still describes normal operation; None without a baseline."""
+        baseline = self._fitted().baseline
+        return None if baseline is None else CalibrationMonitor(baseline, self._timing.step_seconds)
 
     @property
     def threshold_(self) -> float:

@@ -14,6 +14,7 @@ from sensorad.config import DetectorConfig
 from sensorad.data import Timing
 from sensorad.events import EventBuilder, QualityLimits, QualityMonitor
 from sensorad.models import model_kind
+from sensorad.monitoring import CalibrationMonitor
 from sensorad.scoring import ScoringEngine
 from sensorad.streaming import Stream
 from sensorad.types import SensorSchema
@@ -40,6 +41,9 @@ class Streams(ABC):
 
     @abstractmethod
     def event_builder(self) -> EventBuilder: ...
+
+    @abstractmethod
+    def calibration_monitor(self) -> CalibrationMonitor | None: ...
 
     @property
     @abstractmethod
@@ -92,6 +96,7 @@ class Streams(ABC):
             self.engine(on_conflict=on_conflict, network=runs),
             self.event_builder(),
             QualityMonitor(schema, limits, calibration.rule),
+            self.calibration_monitor(),
             owner=owner,
             lateness_seconds=lateness_seconds,
             horizon_seconds=horizon_seconds,

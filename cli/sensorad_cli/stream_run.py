@@ -23,12 +23,18 @@ from sensorad_cli.stream_store import StateDirectory
 
 if TYPE_CHECKING:
     from sensorad.events import EventChange
+    from sensorad.monitoring import StaleVerdict
     from sensorad.streaming import Stream, StreamRow
 
 __all__ = ["Pace", "RunCounts", "StreamRun"]
 
 MOST_BYTES = 1 << 22
 """Answers kept back for a commit; beyond, the commit comes early."""
+
+DAY_NS = 86_400 * 10**9
+
+SECONDS_BETWEEN_LOOKS = 1.0
+"""At the clock of the rows, to see whether a day has passed there."""
 
 MOST_NAMED = 100
 """Broken lines that are named; the rest is counted."""
@@ -95,6 +101,15 @@ class StreamRun:
         directory that is always so.
     warn
         Called with one line for people.
+
+    Attributes
+    ----------
+    counts : RunCounts
+        What became of everything.
+    is_cut_off : bool
+        The reader of the answers is gone.
+    verdict : StaleVerdict or None
+        What the rows of this stream say of the calibration, where a day ended while it ran: it rests on days and weeks.
     """
 
     def __init__(
@@ -113,6 +128,7 @@ class StreamRun:
     ) -> None:
         self.counts = RunCounts()
         self.is_cut_off = False
+        self.verdict: StaleVerdict | None = None
         self._stream, self._source, self._sink, self._writer = stream, source, sink, writer
         self._stop, self._pace, self._warn = stop, pace, warn
         self._writes_rows = writes_rows
@@ -127,6 +143,9 @@ class StreamRun:
         self._commit_seconds = 0.0
         self._group_name = source.group_name or ("group" if any(stream.newest) else None)
         self._held_before = stream.counts["waiting"]
+        self._day = max(stream.newest.values(), default=None)  # a time within it
+        self._looked_at = self._began
+        self._is_known_stale = False
 
     def run(self) -> RunCounts:
         """All rows there are; returns in good order after SIGTERM and SIGINT too."""
@@ -134,6 +153,8 @@ class StreamRun:
         while not (has_ended or self._stop.is_set or self.is_cut_off):
             taken = self._source.read(self._patience())
             has_ended = taken is None
+            if self._day is None:
+                self._day = next((one.item.time for one in taken or () if type(one.item) is Record), None)
             for tick in self._ticks(taken or ()):
                 self._take_tick(tick)
                 if self._is_due():
@@ -141,11 +162,29 @@ class StreamRun:
             if self._sink is None or self._is_late():
                 self._commit()
             self._beat()
+            if time.monotonic() - self._looked_at >= SECONDS_BETWEEN_LOOKS:
+                self._judge()
         if has_ended and self._is_last:
             self._finish()
         else:
             self._commit()
+        self._judge(is_end=True)
         return self.counts
+
+    def _judge(self, *, is_end: bool = False) -> None:
+        """Ask once for each day of the rows, and at the end of longer runs, whether the calibration still holds."""
+        self._looked_at = time.monotonic()
+        newest = max(self._stream.newest.values(), default=None)
+        if newest is None or self._day is None:
+            return
+        is_new_day = newest // DAY_NS > self._day // DAY_NS
+        if not is_new_day and not (is_end and self.verdict is not None):
+            return
+        self._day = newest
+        self.verdict = self._stream.verdict()
+        if self.verdict is not None and self.verdict.is_stale and not self._is_known_stale:
+            self._is_known_stale = True
+            self._warn(self.verdict.statement())
 
     def _ticks(self, taken: Sequence[Taken]) -> Iterator[list[Taken]]:
         """The same in order, with consecutive rows of different machines together: scored at once they cost less."""

@@ -100,14 +100,14 @@ class CalibrationMonitor:
             raise UsageError("the log is over, so no rows can follow", hint="make a new monitor for the next log")
         if level.shape != block.time.shape:
             raise UsageError(f"one level for each row is needed, got shape {level.shape} for {len(block)} rows")
-        self._count_events(events)
+        self.count(events)
         kept = counted_rows(block)
         time, group = block.time, block.group
         if kept is not None:
             time, group, level = time[kept], group[kept], level[kept]
-        if len(time) <= 1:  # a stream comes row by row, and arrays for one row cost ten times the work
+        if len(time) <= 1:  # arrays for one row cost ten times the work
             if len(time):
-                self._follow_row(int(time[0]), int(group[0]), float(level[0]))
+                self.follow(int(time[0]), int(group[0]), float(level[0]))
             return
         self._see(int(time.min()), int(time.max()))
         is_scored = ~np.isnan(level)
@@ -116,12 +116,16 @@ class CalibrationMonitor:
 
     def finish(self, events: Sequence[Event] = ()) -> StaleVerdict:
         """The verdict at the end of the log, with the events that its end closes; no rows can follow."""
+        self.end(events)
+        return self.verdict()
+
+    def end(self, events: Sequence[Event] = ()) -> None:
+        """The end of the log, for those who may ask for the verdict later."""
         if not self._is_finished:
-            self._count_events(events)
+            self.count(events)
             for group in list(self._open):
                 self._close(self._open.pop(group))
             self._is_finished = True
-        return self.verdict()
 
     def verdict(self) -> StaleVerdict:
         """The verdict on the rows so far; open blocks and a week in progress are not judged yet."""
@@ -182,7 +186,8 @@ class CalibrationMonitor:
         self._first = first if self._first is None else min(self._first, first)
         self._last = max(self._last, last)
 
-    def _count_events(self, events: Sequence[Event]) -> None:
+    def count(self, events: Sequence[Event]) -> None:
+        """Take in events that have closed; those of the data are passed over."""
         for event in events:
             if event.kind != "quality":
                 self._days.setdefault(event.start // DAY_NS, DayCount()).n_events += 1
@@ -215,12 +220,18 @@ class CalibrationMonitor:
         ):
             self._add(machine, at, n, top)
 
-    def _follow_row(self, time: int, machine: int, level: float) -> None:
-        """What `_count_rows` and `_follow_blocks` do, for one row."""
-        self._see(time, time)
+    def follow(self, time: int, machine: int, level: float) -> None:
+        """What `update` does, for one row of a stream that takes part in events; ``level`` is NaN without a score."""
+        if self._first is None or time < self._first:
+            self._first = time
+        if time > self._last:
+            self._last = time
         is_scored = not isnan(level)
         if is_scored:
-            count = self._days.setdefault(time // DAY_NS, DayCount())
+            day = time // DAY_NS
+            count = self._days.get(day)
+            if count is None:
+                count = self._days[day] = DayCount()
             count.n_scored += 1
             count.n_above += level > self.baseline.threshold
         self._add(machine, time // self._block_ns, int(is_scored), level)

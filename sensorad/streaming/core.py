@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sensorad.errors import DataError, UsageError
 from sensorad.events import EventBuilder, QualityMonitor
 from sensorad.events.state_parts import array_in, misfit, names_in, part_in, whole_in
+from sensorad.monitoring import CalibrationMonitor
 from sensorad.scoring import ScoringEngine
 from sensorad.streaming.feed import Changes, EventFeed
 from sensorad.streaming.quarantine import Quarantine
@@ -36,8 +37,8 @@ class StreamCore:
 
     Parameters
     ----------
-    engine, builder, quality
-        Fresh ones of a detector.
+    engine, builder, quality, monitor
+        Fresh ones of a detector; the last is None where its calibration keeps no baseline.
     lateness_ns
         How far rows may have been out of order before they got here.
     horizon_ns
@@ -45,12 +46,18 @@ class StreamCore:
     """
 
     def __init__(
-        self, engine: ScoringEngine, builder: EventBuilder, quality: QualityMonitor, lateness_ns: int, horizon_ns: int
+        self,
+        engine: ScoringEngine,
+        builder: EventBuilder,
+        quality: QualityMonitor,
+        monitor: CalibrationMonitor | None,
+        lateness_ns: int,
+        horizon_ns: int,
     ) -> None:
         self.schema_names = builder.schema_names
         self.line = builder.line
         self.scorer = RowScorer(engine)
-        self.feed = EventFeed(builder, quality, self._block_of)
+        self.feed = EventFeed(builder, quality, monitor, self._block_of)
         self.far = Quarantine(horizon_ns, engine.timing.gap_seconds * SECOND, lateness_ns)
         self.slots: dict[Name, int] = {}
         self.group_names = self.scorer.group_names

@@ -1,4 +1,5 @@
-"""What follows from scored rows while they come: events of the plant and of the data, and what is new of them."""
+"""What follows from scored rows while they come: events of plant and data, what is new of them, and a word on the
+calibration."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorad.events import ChangeWatch, EventBuilder, EventChange, QualityMonitor
-from sensorad.events.state_parts import part_in
+from sensorad.events.state_parts import misfit, part_in
+from sensorad.monitoring import CalibrationMonitor, StaleVerdict
 from sensorad.streaming.results import ScoredRow
 from sensorad.types import STATUSES, Event, ScoreBlock
 
@@ -30,13 +32,18 @@ class EventFeed:
     ----------
     builder, quality
         Fresh ones of a detector.
+    monitor
+        Whether the calibration still describes normal operation; None where nobody knows what it rests on.
     block_of
         Makes a block of one row, from what a scorer says of it, its time, its machine and its operating mode.
     """
 
-    def __init__(self, builder: EventBuilder, quality: QualityMonitor, block_of: BlockOf) -> None:
+    def __init__(
+        self, builder: EventBuilder, quality: QualityMonitor, monitor: CalibrationMonitor | None, block_of: BlockOf
+    ) -> None:
         self._builder = builder
         self._quality = quality
+        self._monitor = monitor
         self._block_of = block_of
         self._watch = ChangeWatch()
         self._pass_over = builder.pass_over
@@ -56,12 +63,16 @@ class EventFeed:
     ) -> Changes:
         """News that one row brings; ``level`` is its score on the scale of the alarm line, NaN without one."""
         status = scored.status
+        if status < DUPLICATE and self._monitor is not None:
+            self._monitor.follow(time, slot, level)
         if status >= DUPLICATE or self._pass_over(time, slot, level):
             about_data = self._live_row(slot, time, values, flaw, status, scored.reason)
             if not about_data and self._quality.version == self._version:
                 return ()
             return self._news_of(slot, about_data)
         closed = self._builder.update(self._block_of(scored, time, slot, mode))
+        if self._monitor is not None:
+            self._monitor.count(closed)
         return self._news_of(slot, closed + self._live_row(slot, time, values, flaw, status, scored.reason))
 
     def many(
@@ -69,6 +80,9 @@ class EventFeed:
     ) -> Changes:
         """News that one tick brings."""
         closed = self._builder.update(scores)
+        if self._monitor is not None:
+            line = self._builder.line
+            self._monitor.update(scores, line.comparable(scores.score, scores.mode, scores.mode_names), closed)
         closed += self._quality.live_rows(slots, scores.time, values, flaw, scores.status, scores.reason)
         is_quiet = not closed and self._builder.n_open == 0 and self._watch.n_open == 0
         return () if is_quiet and self._quality.version == self._version else self._news(closed)
@@ -79,9 +93,16 @@ class EventFeed:
             [*self._builder.ongoing(), *self._quality.ongoing()], key=lambda event: (event.start, event.group)
         )
 
+    def verdict(self) -> StaleVerdict | None:
+        """What the rows so far say of the calibration."""
+        return None if self._monitor is None else self._monitor.verdict()
+
     def finish(self) -> Changes:
         """News of all that is closed by the end of the log."""
-        return tuple(self._watch.changes([*self._builder.finish(), *self._quality.finish()], []))
+        closed = self._builder.finish()
+        if self._monitor is not None:
+            self._monitor.end(closed)
+        return tuple(self._watch.changes([*closed, *self._quality.finish()], []))
 
     def state(self) -> dict[str, Any]:
         """What the rows so far have left, for a restart."""
@@ -89,6 +110,7 @@ class EventFeed:
             "builder": self._builder.state(),
             "quality": self._quality.state(),
             "watch": self._watch.state(),
+            "monitor": None if self._monitor is None else self._monitor.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -96,6 +118,10 @@ class EventFeed:
         self._builder.restore(part_in(state, "builder"))
         self._quality.restore(part_in(state, "quality"))
         self._watch.restore(part_in(state, "watch"))
+        if "monitor" not in state or (state["monitor"] is not None and self._monitor is None):
+            raise misfit("what it says of the calibration")
+        if self._monitor is not None and state["monitor"] is not None:
+            self._monitor.restore(part_in(state, "monitor"))
         self._version = -1  # of no monitor
         self._look_at_data()
 

@@ -31,7 +31,8 @@ from sensorad.errors import ArtefactError, StorageError
 __all__ = ["FORMAT_VERSION", "pack", "read_state", "unpack", "write_state"]
 
 MAGIC = b"sensorad stream\n"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1 = states that knew nothing of the calibration; what they hold is taken, and watching it starts anew."""
 HEAD_BYTES = len(MAGIC) + 4 + 32 + 8
 MAX_BYTES = 2**31
 MAX_JSON_BYTES = 2**28
@@ -83,6 +84,11 @@ def unpack(data: bytes, owner: Mapping[str, str], *, where: str = "stream state"
     state = _with_arrays(found.get("state"), _arrays(data[HEAD_BYTES + length :], where), where)
     if not isinstance(state, dict):
         raise ArtefactError("holds no state", where=where, hint=NEW_STREAM)
+    if version == 1:
+        core = state.get("core")
+        feed = core.get("feed") if isinstance(core, dict) else None
+        if isinstance(feed, dict):
+            feed.setdefault("monitor", None)
     return state
 
 

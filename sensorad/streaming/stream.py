@@ -15,6 +15,7 @@ from sensorad.events import EventBuilder, EventChange, QualityMonitor
 from sensorad.events.state_parts import misfit, names_in, part_in, whole_in
 from sensorad.events.stored_events import events_of, stored_events
 from sensorad.logs.times import EARLIEST, LATEST
+from sensorad.monitoring import CalibrationMonitor, StaleVerdict
 from sensorad.scoring import ScoringEngine
 from sensorad.streaming.core import Name, StreamCore, Taken, name_of
 from sensorad.streaming.lateness import ReorderBuffer
@@ -44,6 +45,8 @@ class Stream:
         A fresh scoring engine, which says how rows are scored.
     builder, quality
         Fresh makers of events of the plant and of the data.
+    monitor
+        A fresh one of the calibration; None where that keeps no baseline.
     owner
         Gives the hashes of model and calibration that a state of this stream belongs to.
     lateness_seconds
@@ -77,6 +80,7 @@ class Stream:
         engine: ScoringEngine,
         builder: EventBuilder,
         quality: QualityMonitor,
+        monitor: CalibrationMonitor | None = None,
         *,
         owner: Callable[[], Mapping[str, str]],
         lateness_seconds: float = 0.0,
@@ -86,9 +90,8 @@ class Stream:
             if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
                 raise UsageError(f"{name} must be a number of at least 0, got {value!r}")
         lateness_ns = round(lateness_seconds * SECOND)
-        self._core = StreamCore(
-            engine, builder, quality, lateness_ns, round(min(horizon_seconds, CENTURY_SECONDS) * SECOND)
-        )
+        horizon_ns = round(min(horizon_seconds, CENTURY_SECONDS) * SECOND)
+        self._core = StreamCore(engine, builder, quality, monitor, lateness_ns, horizon_ns)
         self._owner = owner
         self._names = builder.schema_names
         self._scale = RowScale(builder.line.threshold, self._names)
@@ -212,6 +215,14 @@ class Stream:
     def ongoing(self) -> list[Event]:
         """Events that are open, as they stand, by start and machine."""
         return self._core.feed.ongoing()
+
+    def verdict(self) -> StaleVerdict | None:
+        """Whether the calibration still describes normal operation, by the rows so far, as a batch run has it.
+
+        None where the calibration keeps no baseline. It rests on days and weeks: asking once a day is enough, and for
+        a fleet over years an answer takes seconds.
+        """
+        return self._core.feed.verdict()
 
     @property
     def counts(self) -> dict[str, int]:

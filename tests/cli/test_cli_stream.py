@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from cli_process import FAULT, SENSORS, STEP, cli, command_line, environment, left_in
+from cli_process import FAULT, SENSORS, START, STEP, cli, command_line, environment, left_in, make_log
 from cli_streams import as_json_lines, events_of, rows_of, same_events, same_scores, stream
 
 Frame = pd.DataFrame
@@ -263,3 +263,23 @@ def test_a_terminal_is_no_log(lines: Path) -> None:
     os.close(theirs)
     assert done.returncode == 2
     assert b"terminal" in done.stderr
+
+
+def test_a_calibration_that_no_longer_holds_is_told_as_score_tells_it(workshop: Path, tmp_path: Path) -> None:
+    log = make_log(40 * 1440, seed=3, start=START + 7200 * STEP)
+    later = np.arange(len(log)) > 10 * 1440
+    log.loc[later, "power"] += 0.25 * np.random.default_rng(4).normal(size=int(later.sum()))
+    log.to_csv(tmp_path / "long.csv", index=False)
+    args = ("-m", workshop / "pump.sensorad", "-o", tmp_path / "s.parquet", "--json")
+    expected = json.loads(cli("score", tmp_path / "long.csv", *args).ok().out)["calibration"]
+    assert expected["is_stale"]
+    state = ("--state", tmp_path / "state", "--events-only", "--json")
+    half = tmp_path / "half.csv"
+    text = (tmp_path / "long.csv").read_text().splitlines(keepends=True)
+    half.write_text("".join(text[: 20 * 1440]))
+    first = stream(workshop, half, *state).ok().err
+    assert json.loads(first[first.index("{") :])["calibration"]["n_blocks"] < expected["n_blocks"]
+    half.write_text("".join(text))
+    warnings, brace, told = stream(workshop, half, *state, "--finish").ok().err.partition("{")
+    assert json.loads(brace + told)["calibration"] == expected
+    assert warnings.count("no longer describes normal") == 1

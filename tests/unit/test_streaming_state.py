@@ -126,7 +126,7 @@ def test_bytes_behind_the_end_are_refused() -> None:
 def test_a_newer_state_is_refused_by_name() -> None:
     data = bytearray(_state())
     data[16:20] = (state_file.FORMAT_VERSION + 1).to_bytes(4, "little")
-    with pytest.raises(ArtefactError, match=r"newer sensorad \(format 2; this program reads up to 1\)"):
+    with pytest.raises(ArtefactError, match=r"newer sensorad \(format 3; this program reads up to 2\)"):
         _detector().stream(state=bytes(data))
 
 

@@ -14,6 +14,7 @@ from sensorad_cli.group import command as make_command
 from sensorad_cli.output import Output
 from sensorad_cli.params import DURATION
 from sensorad_cli.stream_options import StreamLog, stream_log_options
+from sensorad_cli.tally import stale_rows
 
 if TYPE_CHECKING:
     from sensorad_cli.stream_run import RunCounts, StreamRun
@@ -132,9 +133,14 @@ def _summarise(output: Output, log: str, run: StreamRun, state: str | None) -> N
     if counts.broken:
         rows.append(("broken", f"{counts.broken:,} lines, not scored"))
         output.warn(f"{counts.broken:,} lines could not be scored")
+    rows += stale_rows(run.verdict)
     if state is not None:
         rows.append(("state", state))
-    output.summary(f"Streamed {'stdin' if log == STANDARD else log}", rows, counts.to_json() | {"state": state})
+    data = counts.to_json() | {
+        "state": state,
+        "calibration": None if run.verdict is None else run.verdict.to_json(),
+    }
+    output.summary(f"Streamed {'stdin' if log == STANDARD else log}", rows, data)
 
 
 def _rows_in_words(counts: RunCounts) -> str:
