@@ -36,7 +36,12 @@ PAIRS: tuple[tuple[str, str], ...] = (
     ("lstm-alone", "lstm-untrained-alone"),
     ("transformer-alone", "transformer-untrained-alone"),
     ("lstm-alone", "lstm-plain-alone"),
-    *((f"lstm-{training}-alone", "lstm-plain-alone") for training in LSTM_TRAININGS if training != "plain"),
+    # Those that keep the usual objective stand beside the network that has nothing but it.
+    *(
+        (f"lstm-{training}-alone", "lstm-plain-alone" if "objective" in options else "lstm-alone")
+        for training, (_what, options) in LSTM_TRAININGS.items()
+        if training != "plain"
+    ),
     ("linear", "window-pca"),
     ("linear", "autoregression"),
 )
