@@ -105,14 +105,10 @@ class CalibrationMonitor:
         time, group = block.time, block.group
         if kept is not None:
             time, group, level = time[kept], group[kept], level[kept]
-        if len(time) <= 1:  # arrays for one row cost ten times the work
-            if len(time):
-                self.follow(int(time[0]), int(group[0]), float(level[0]))
-            return
-        self._see(int(time.min()), int(time.max()))
-        is_scored = ~np.isnan(level)
-        self._count_rows(time, level, is_scored)
-        self._follow_blocks(time // self._block_ns, group, level, is_scored)
+        if len(time) > 1:
+            self.follow_many(time, group, level)
+        elif len(time):  # arrays for one row cost ten times the work
+            self.follow(int(time[0]), int(group[0]), float(level[0]))
 
     def finish(self, events: Sequence[Event] = ()) -> StaleVerdict:
         """The verdict at the end of the log, with the events that its end closes; no rows can follow."""
@@ -182,30 +178,37 @@ class CalibrationMonitor:
         self._is_finished = state["is_finished"]
         self._path = None
 
-    def _see(self, first: int, last: int) -> None:
-        self._first = first if self._first is None else min(self._first, first)
-        self._last = max(self._last, last)
-
     def count(self, events: Sequence[Event]) -> None:
         """Take in events that have closed; those of the data are passed over."""
         for event in events:
             if event.kind != "quality":
                 self._days.setdefault(event.start // DAY_NS, DayCount()).n_events += 1
 
+    def follow_many(self, time: NDArray[np.int64], machine: NDArray[np.integer], level: NDArray[np.float64]) -> None:
+        """What `update` does, for rows (T,), at least one, that all take part in events."""
+        first, last = int(time.min()), int(time.max())
+        self._first = first if self._first is None else min(self._first, first)
+        self._last = max(self._last, last)
+        is_scored = ~np.isnan(level)
+        self._count_rows(time, level, is_scored)
+        self._follow_blocks(time // self._block_ns, machine, level, is_scored)
+
     def _count_rows(self, time: NDArray[np.int64], level: NDArray[np.float64], is_scored: NDArray[np.bool_]) -> None:
-        days, place = np.unique(time[is_scored] // DAY_NS, return_inverse=True)
-        n_scored = np.bincount(place, minlength=len(days))
-        is_above = level[is_scored] > self.baseline.threshold
-        n_above = np.bincount(place[is_above], minlength=len(days))
-        for day, scored, above in zip(days.tolist(), n_scored.tolist(), n_above.tolist(), strict=True):
-            count = self._days.setdefault(day, DayCount())
-            count.n_scored += scored
-            count.n_above += above
+        day = time[is_scored] // DAY_NS
+        if not len(day):
+            return
+        first = int(day.min())  # times lie within a century, so that there are few days from first to last
+        n_scored = np.bincount(day - first)
+        n_above = np.bincount(day[level[is_scored] > self.baseline.threshold] - first, minlength=len(n_scored))
+        for place in np.flatnonzero(n_scored).tolist():
+            count = self._days.setdefault(first + place, DayCount())
+            count.n_scored += int(n_scored[place])
+            count.n_above += int(n_above[place])
 
     def _follow_blocks(
         self,
         number: NDArray[np.int64],
-        group: NDArray[np.int32],
+        group: NDArray[np.integer],
         level: NDArray[np.float64],
         is_scored: NDArray[np.bool_],
     ) -> None:

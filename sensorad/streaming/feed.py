@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorad.events import ChangeWatch, EventBuilder, EventChange, QualityMonitor
+from sensorad.events import ChangeWatch, EventBuilder, EventChange, QualityMonitor, counted_rows
 from sensorad.events.state_parts import misfit, part_in
 from sensorad.monitoring import CalibrationMonitor, StaleVerdict
 from sensorad.streaming.results import ScoredRow
@@ -20,6 +20,9 @@ __all__ = ["EventFeed"]
 
 DUPLICATE = STATUSES.index("duplicate")
 """Rows of this status and of those after it take no part in events of the plant."""
+
+MOST_HELD = 50_000
+"""Rows that wait for the monitor of the calibration: time, machine and level of each."""
 
 Changes = tuple[EventChange, ...]
 BlockOf = Callable[[ScoredRow, int, int, str | None], ScoreBlock]
@@ -49,6 +52,8 @@ class EventFeed:
         self._pass_over = builder.pass_over
         self._live_row = quality.live_row
         self._version = quality.version
+        self._held: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
+        self._n_held = 0
         self._about_data: dict[str, list[Event]] = {}  # open events of the data, by machine
 
     def one(
@@ -64,6 +69,8 @@ class EventFeed:
         """News that one row brings; ``level`` is its score on the scale of the alarm line, NaN without one."""
         status = scored.status
         if status < DUPLICATE and self._monitor is not None:
+            if self._held:
+                self._let_go()
             self._monitor.follow(time, slot, level)
         if status >= DUPLICATE or self._pass_over(time, slot, level):
             about_data = self._live_row(slot, time, values, flaw, status, scored.reason)
@@ -81,8 +88,8 @@ class EventFeed:
         """News that one tick brings."""
         closed = self._builder.update(scores)
         if self._monitor is not None:
-            line = self._builder.line
-            self._monitor.update(scores, line.comparable(scores.score, scores.mode, scores.mode_names), closed)
+            self._monitor.count(closed)
+            self._hold(scores, slots)
         closed += self._quality.live_rows(slots, scores.time, values, flaw, scores.status, scores.reason)
         is_quiet = not closed and self._builder.n_open == 0 and self._watch.n_open == 0
         return () if is_quiet and self._quality.version == self._version else self._news(closed)
@@ -95,17 +102,20 @@ class EventFeed:
 
     def verdict(self) -> StaleVerdict | None:
         """What the rows so far say of the calibration."""
+        self._let_go()
         return None if self._monitor is None else self._monitor.verdict()
 
     def finish(self) -> Changes:
         """News of all that is closed by the end of the log."""
         closed = self._builder.finish()
+        self._let_go()
         if self._monitor is not None:
             self._monitor.end(closed)
         return tuple(self._watch.changes([*closed, *self._quality.finish()], []))
 
     def state(self) -> dict[str, Any]:
         """What the rows so far have left, for a restart."""
+        self._let_go()
         return {
             "builder": self._builder.state(),
             "quality": self._quality.state(),
@@ -124,6 +134,24 @@ class EventFeed:
             self._monitor.restore(part_in(state, "monitor"))
         self._version = -1  # of no monitor
         self._look_at_data()
+
+    def _hold(self, scores: ScoreBlock, slots: NDArray[np.int64]) -> None:
+        """Keep a tick for the monitor, which takes many at once for the price of one."""
+        line, kept = self._builder.line, counted_rows(scores)
+        level = line.comparable(scores.score, scores.mode, scores.mode_names)
+        rows = slice(None) if kept is None else kept
+        self._held.append((scores.time[rows].copy(), slots[rows].copy(), level[rows].copy()))
+        self._n_held += len(slots)
+        if self._n_held >= MOST_HELD:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._n_held and self._monitor is not None:
+            time, slots, level = (np.concatenate(parts) for parts in zip(*self._held, strict=True))
+            if len(time):
+                self._monitor.follow_many(time, slots, level)
+        self._held.clear()
+        self._n_held = 0
 
     def _news_of(self, slot: int, closed: list[Event]) -> Changes:
         """News that a row of one machine brings: what is open on others costs nothing."""
