@@ -393,9 +393,7 @@ def main() -> None:
         pairs = [(f"lstm with {how}", "lstm") for how in ("repair", "hinge", "head")]
         print_tables("Kinds left out with all that are like them", tables["networks"], pairs)
     if tables["trainings"]:
-        pairs = [("masked", "plain")]
-        for name, (_what, options) in LSTM_TRAININGS.items():
-            pairs += [(name, "plain" if "objective" in options else "masked")] if name != "plain" else []
+        pairs = [(name, "plain") for name in ("masked", *LSTM_TRAININGS) if name != "plain"]
         print_tables("An LSTM alone, kinds left out with all that are like them", tables["trainings"], pairs)
     if "alarms" in options.parts:
         alarm_part(seeds, quick=options.quick)
