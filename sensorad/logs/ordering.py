@@ -109,9 +109,7 @@ class SortedLog:
 
 def _last_first(order: NDArray[np.intp], block: RowBlock) -> NDArray[np.intp]:
     """Positions ``order`` (T,) with the last row of each group and time moved before the others of it."""
-    place = np.lexsort(
-        (block.time[order], block.group[order])
-    )  # places in the order, runs of one group and time together
+    place = np.lexsort((block.time[order], block.group[order]))  # rows of one group and time side by side
     found = order[place]
     is_first = np.ones(len(order), np.bool_)
     is_first[1:] = (np.diff(block.time[found]) != 0) | (np.diff(block.group[found]) != 0)
