@@ -45,7 +45,7 @@ class OrderWatch:
         Examples
         --------
         >>> late, repeated = OrderWatch().late_and_repeated_rows(np.array([1, 5, 5, 5]), np.array([0, 0, 1, 0]))
-        >>> late.any(), repeated.tolist()
+        >>> bool(late.any()), repeated.tolist()
         (False, [False, False, False, True])
         """
         if not len(time):
