@@ -21,8 +21,8 @@ __all__ = ["EventFeed"]
 DUPLICATE = STATUSES.index("duplicate")
 """Rows of this status and of those after it take no part in events of the plant."""
 
-MOST_HELD = 50_000
-"""Rows that wait for the monitor of the calibration: time, machine and level of each."""
+MOST_HELD, MOST_TICKS = 50_000, 64
+"""Rows and ticks that wait for the monitor of the calibration, whichever are reached first."""
 
 Changes = tuple[EventChange, ...]
 BlockOf = Callable[[ScoredRow, int, int, str | None], ScoreBlock]
@@ -136,13 +136,13 @@ class EventFeed:
         self._look_at_data()
 
     def _hold(self, scores: ScoreBlock, slots: NDArray[np.int64]) -> None:
-        """Keep a tick for the monitor, which takes many at once for the price of one."""
+        """Keep a tick of machines ``slots`` (N,) for the monitor, which takes many at once for the price of one."""
         line, kept = self._builder.line, counted_rows(scores)
         level = line.comparable(scores.score, scores.mode, scores.mode_names)
         rows = slice(None) if kept is None else kept
         self._held.append((scores.time[rows].copy(), slots[rows].copy(), level[rows].copy()))
         self._n_held += len(slots)
-        if self._n_held >= MOST_HELD:
+        if self._n_held >= MOST_HELD or len(self._held) >= MOST_TICKS:
             self._let_go()
 
     def _let_go(self) -> None:

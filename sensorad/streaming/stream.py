@@ -219,8 +219,8 @@ class Stream:
     def verdict(self) -> StaleVerdict | None:
         """Whether the calibration still describes normal operation, by the rows so far, as a batch run has it.
 
-        None where the calibration keeps no baseline. It rests on days and weeks: asking once a day is enough, and for
-        a fleet over years an answer takes seconds.
+        None where the calibration keeps no baseline. It rests on days and weeks, and looks at all that it has seen of
+        them: asking once a day is enough.
         """
         return self._core.feed.verdict()
 
